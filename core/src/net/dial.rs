@@ -1,0 +1,74 @@
+//! Connections to other processes.
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint};
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+
+use super::ClusterSecret;
+use crate::error::{Error, Result, SqlState};
+
+/// A connection to another member of the cluster.
+pub type MemberChannel = BoxCloneSyncService<Request<Body>, Response<Body>, tonic::transport::Error>;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A peer that answers no ping for so long is cut off. A process that is busy may take its time: whether
+/// it lives, its heartbeats tell, which come from a thread of their own.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Windows large enough that one stream fills a fast link.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// Dials another member of the cluster.
+pub async fn dial(url: &str, secret: &ClusterSecret) -> Result<MemberChannel> {
+    let channel = endpoint(url)?
+        .connect()
+        .await
+        .map_err(|error| unreachable_peer(url, &error))?;
+    let secret = secret.clone();
+    Ok(BoxCloneSyncService::new(channel.map_request(
+        move |mut request: Request<Body>| {
+            secret.attach(request.headers_mut());
+            request
+        },
+    )))
+}
+
+/// Dials a scheduler as a client does. The connection is made at the first call, and again when it
+/// was lost.
+pub fn dial_client(url: &str) -> Result<Channel> {
+    Ok(endpoint(url)?.connect_lazy())
+}
+
+fn endpoint(url: &str) -> Result<Endpoint> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| {
+        Error::new(
+            SqlState::InvalidParameterValue,
+            format!("invalid address {url:?}"),
+        )
+        .with_detail(error.to_string())
+        .with_hint("Write it as http://host:port.")
+    })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .tcp_nodelay(true))
+}
+
+fn unreachable_peer(url: &str, error: &tonic::transport::Error) -> Error {
+    let mut detail = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        detail = format!("{detail}: {cause}");
+        source = cause.source();
+    }
+    Error::new(SqlState::CannotConnectNow, format!("cannot connect to {url}")).with_detail(detail)
+}

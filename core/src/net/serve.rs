@@ -1,0 +1,142 @@
+//! Ports that are served.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tower::Service;
+
+use super::ClusterSecret;
+use super::connection::numbered;
+use crate::error::{Error, Result, SqlState};
+
+/// The largest message that cluster ports take: plans with very many files.
+pub const MAX_MESSAGE_BYTES: usize = 256 << 20;
+/// Some drivers forward every connection property as a header.
+const MAX_HEADER_BYTES: u32 = 128 << 10;
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Streams that are open when a process is asked to end may take this long.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A port that is open and not yet served.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Where the port is: port 0 has become a free one.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as a URL for gRPC.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// Opens a port.
+pub async fn bind(address: SocketAddr) -> Result<Bound> {
+    let failed = |error: std::io::Error| {
+        Error::new(SqlState::IoError, format!("cannot listen on {address}"))
+            .with_detail(error.to_string())
+            .with_hint("Choose another address, or port 0 for a free one.")
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Bound { listener, address })
+}
+
+/// Serves gRPC until `shutdown`, then lets open streams end for a while.
+pub async fn serve_grpc(bound: Bound, routes: Routes, shutdown: CancellationToken) -> Result<()> {
+    let address = bound.address;
+    // The builder's option does not reach sockets accepted here, and without it each small reply waits
+    // 40 ms for the peer's acknowledgement.
+    let incoming = numbered(TcpIncoming::from(bound.listener).with_nodelay(Some(true)));
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+    drained(server, shutdown).await.map_err(|error| {
+        Error::new(SqlState::IoError, format!("the server on {address} failed"))
+            .with_detail(format!("{error:?}"))
+    })
+}
+
+/// Serves HTTP until `shutdown`.
+pub async fn serve_http(bound: Bound, router: axum::Router, shutdown: CancellationToken) -> Result<()> {
+    let address = bound.address;
+    let server =
+        axum::serve(bound.listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    drained(std::future::IntoFuture::into_future(server), shutdown)
+        .await
+        .map_err(|error| {
+            Error::new(SqlState::IoError, format!("the server on {address} failed"))
+                .with_detail(error.to_string())
+        })
+}
+
+async fn drained<E>(
+    server: impl Future<Output = Result<(), E>>,
+    shutdown: CancellationToken,
+) -> Result<(), E> {
+    tokio::select! {
+        ended = server => ended,
+        () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+    }
+}
+
+/// Wraps a service of a cluster port: calls without the cluster's secret are refused before
+/// anything of them is decoded.
+pub fn members_only<S>(service: S, secret: ClusterSecret) -> MembersOnly<S> {
+    MembersOnly { service, secret }
+}
+
+/// What [`members_only`] gives.
+#[derive(Debug, Clone)]
+pub struct MembersOnly<S> {
+    service: S,
+    secret: ClusterSecret,
+}
+
+impl<S: NamedService> NamedService for MembersOnly<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<Request<Body>> for MembersOnly<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = futures::future::Either<S::Future, std::future::Ready<Result<Response<Body>, Infallible>>>;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if self.secret.is_in(request.headers()) {
+            futures::future::Either::Left(self.service.call(request))
+        } else {
+            let refusal = tonic::Status::unauthenticated("this port serves members of the cluster only");
+            futures::future::Either::Right(std::future::ready(Ok(refusal.into_http())))
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Logs and metrics. Logs go to standard error; metrics are read from `/metrics`.
+
+use std::sync::LazyLock;
+
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use tracing_subscriber::EnvFilter;
+
+/// Ballista's scheduler complains of jobs that are taken from it, which happens whenever one is
+/// cancelled or run again; what matters of it is told by the statement.
+const DEFAULT_FILTER: &str = "warn,ballista_scheduler=off";
+
+/// Starts logging to standard error. `WATERSHED_LOG` filters as `RUST_LOG` does; without it
+/// warnings are shown.
+pub fn init() {
+    let filter = EnvFilter::try_from_env("WATERSHED_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    // A second start in one process changes nothing.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init()
+        .ok();
+}
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+
+/// Declares a metric: name and help text stand here, once.
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:ident = $metric:literal $([$($label:literal),+])?;)+) => {
+        $(
+            $(#[doc = $help])+
+            pub static $name: LazyLock<$kind> = LazyLock::new(|| {
+                let opts = Opts::new($metric, concat!($($help),+).trim_ascii());
+                register(metrics!(@make $kind opts $([$($label),+])?))
+            });
+        )+
+
+        fn touch_all() {
+            $(LazyLock::force(&$name);)+
+        }
+    };
+    (@make $kind:ident $opts:ident) => { $kind::with_opts($opts) };
+    (@make $kind:ident $opts:ident [$($label:literal),+]) => { $kind::new($opts, &[$($label),+]) };
+}
+
+/// Every name above is a literal, so neither step fails; a metric that did would only be missing.
+fn register<M: prometheus::core::Collector + Clone + 'static>(metric: prometheus::Result<M>) -> M {
+    match metric {
+        Ok(metric) => {
+            if let Err(error) = REGISTRY.register(Box::new(metric.clone())) {
+                tracing::error!(%error, "a metric is declared twice");
+            }
+            metric
+        }
+        #[expect(
+            clippy::panic,
+            reason = "a malformed literal shows at the first start of any process"
+        )]
+        Err(error) => panic!("malformed metric: {error}"),
+    }
+}
+
+metrics! {
+    /// Statements that ended, by outcome.
+    STATEMENTS: IntCounterVec = "watershed_statements_total" ["outcome"];
+    /// Statements running now.
+    STATEMENTS_RUNNING: IntGauge = "watershed_statements_running";
+    /// Statements waiting for admission.
+    STATEMENTS_QUEUED: IntGauge = "watershed_statements_queued";
+    /// Queries by the path they ran on.
+    QUERIES: IntCounterVec = "watershed_queries_total" ["path"];
+    /// Fragments or queries run again because an executor was lost.
+    RETRIES: IntCounter = "watershed_retries_total";
+    /// Rows sent to clients.
+    ROWS_SENT: IntCounter = "watershed_rows_sent_total";
+    /// Executors that are alive.
+    EXECUTORS: IntGauge = "watershed_executors";
+    /// Executors declared dead.
+    EXECUTORS_LOST: IntCounter = "watershed_executors_lost_total";
+    /// Commits to tables.
+    COMMITS: IntCounter = "watershed_commits_total";
+}
+
+/// All metrics in Prometheus' text format.
+pub fn metrics_text() -> String {
+    touch_all();
+    let mut text = Vec::new();
+    if let Err(error) = TextEncoder::new().encode(&REGISTRY.gather(), &mut text) {
+        tracing::error!(%error, "cannot encode metrics");
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_shown_with_its_help() {
+        STATEMENTS.with_label_values(&["ok"]).inc();
+        let text = metrics_text();
+        assert!(
+            text.contains("# HELP watershed_statements_total Statements that ended, by outcome."),
+            "{text}"
+        );
+        assert!(text.contains("watershed_executors 0"), "{text}");
+    }
+}

@@ -1,0 +1,18 @@
+//! The service that runs plan fragments.
+
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion_distributed::{Worker, WorkerQueryContext};
+use watershed_cluster::{Channels, session};
+
+/// A worker with this process's resources. Each task's session is built from its request's headers.
+pub(crate) fn worker(runtime: Arc<RuntimeEnv>, channels: Channels, threads: usize) -> Worker {
+    let for_sessions = Arc::clone(&runtime);
+    Worker::from_session_builder(move |context: WorkerQueryContext| {
+        let state = session::worker_state(context, Arc::clone(&for_sessions), channels.clone(), threads);
+        std::future::ready(state)
+    })
+    .with_runtime_env(runtime)
+    .with_version(env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,116 @@
+//! Which path a query takes, and why.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionState;
+use datafusion::physical_plan::ExecutionPlan;
+use watershed_core::Result;
+use watershed_core::settings::{BROADCAST_LIMIT, LOCAL_LIMIT};
+use watershed_storage::error::from_datafusion;
+
+use super::gather::{SplitOptions, Surroundings, no_executor, plan_bytes, split};
+use super::{Dispatch, Job, depth, physical};
+
+/// The ways a query can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// In the scheduler.
+    Local,
+    /// Streaming over the executors, shard by shard.
+    Gather,
+    /// Streaming over the executors, with rows exchanged among them.
+    Exchange,
+    /// In stages over the executors, their results on disk.
+    Staged,
+}
+
+impl Path {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Gather => "gather",
+            Self::Exchange => "exchange",
+            Self::Staged => "staged",
+        }
+    }
+}
+
+/// A path and the reason for it.
+#[derive(Clone)]
+pub struct Choice {
+    pub path: Path,
+    pub why: String,
+    /// Ready to execute; none for the paths that plan anew at every try.
+    pub plan: Option<Arc<dyn ExecutionPlan>>,
+}
+
+pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job) -> Result<Choice> {
+    let noted = job.statement.scans.len();
+    let plan = physical::plan(state, &job.plan, job.write.as_ref())
+        .await
+        .map_err(from_datafusion)?;
+    let local = |why: String| Choice {
+        path: Path::Local,
+        why,
+        plan: Some(Arc::clone(&plan)),
+    };
+    let settings = &job.statement.settings;
+    let Some(bytes) = plan_bytes(&plan) else {
+        return Ok(local("it reads no files".to_owned()));
+    };
+    match settings.execution() {
+        "local" => return Ok(local("watershed.execution is 'local'".to_owned())),
+        "auto" => {
+            let limit = settings.number(LOCAL_LIMIT);
+            if bytes < limit {
+                return Ok(local(format!(
+                    "it scans {bytes} bytes, less than watershed.local_limit"
+                )));
+            }
+            if dispatch.membership.current().epoch == 0 {
+                return Ok(local("this scheduler has no executors".to_owned()));
+            }
+        }
+        _ => {}
+    }
+    if !depth::travels(&plan) {
+        return Ok(local("it nests too deep to be sent to executors".to_owned()));
+    }
+    if dispatch.membership.current().executors.is_empty() {
+        return Err(no_executor());
+    }
+    if settings.execution() == "staged" {
+        // As with the exchange: every try plans and reports anew.
+        job.statement.scans.truncate(noted);
+        return Ok(Choice {
+            path: Path::Staged,
+            why: "watershed.execution is 'staged'".to_owned(),
+            plan: None,
+        });
+    }
+    let surroundings = Surroundings {
+        membership: Arc::clone(&dispatch.membership),
+        statement: Arc::clone(&job.statement),
+    };
+    let options = SplitOptions {
+        broadcast_limit: settings.number(BROADCAST_LIMIT),
+    };
+    Ok(
+        match split(&plan, &options, &surroundings).map_err(from_datafusion)? {
+            Ok(plan) => Choice {
+                path: Path::Gather,
+                why: "its parts run shard by shard".to_owned(),
+                plan: Some(plan),
+            },
+            Err(why) => {
+                // Its scans are planned again, and reported again, at every try.
+                job.statement.scans.truncate(noted);
+                Choice {
+                    path: Path::Exchange,
+                    why,
+                    plan: None,
+                }
+            }
+        },
+    )
+}

@@ -1,0 +1,315 @@
+//! Plans that shuffle run on datafusion-distributed's workers as they are, as a whole: an executor
+//! that is lost costs another try of the query, so its rows are held back until the last of them is
+//! there.
+//!
+//! [`run`] is the query with its tries; `head` says when the last row has come; `route` keeps shards
+//! with their owners.
+
+mod head;
+mod route;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionConfig;
+use datafusion_distributed::{
+    ChannelResolver, DistributedMetricsFormat, GetWorkerInfoRequest, SessionStateBuilderExt,
+    rewrite_distributed_plan_with_metrics,
+};
+use futures::future::join_all;
+use futures::{FutureExt, StreamExt};
+use url::Url;
+use watershed_cluster::{Channels, session};
+use watershed_core::settings::HOLD_BACK;
+use watershed_core::{Error, SqlState, telemetry};
+use watershed_storage::error::{from_datafusion, into_datafusion};
+
+use self::head::{Head, HeadPlanner};
+pub(super) use self::route::NoWorkers;
+use self::route::{Routes, Workers};
+use super::context::{Counters, StatementContext};
+use super::fault::{Fault, MAX_TRIES, exhausted, judge};
+use super::gather::no_executor;
+use super::measure::Scanned;
+use super::physical::{self, Write};
+use super::release::HeldRows;
+use crate::cluster::{Members, Membership};
+
+/// A suspect that answers within this is none.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
+/// Heartbeats come every second; one that is this late has been missed.
+const LATE: Duration = Duration::from_millis(1_500);
+/// After the last row, for what of the stream is still under way.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
+/// After the last row, for what the workers counted.
+const METRICS_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long a statement waits for an executor when all are gone.
+const EXECUTOR_WAIT: Duration = Duration::from_secs(1);
+
+/// What the exchange needs of its scheduler.
+#[derive(Clone)]
+pub struct Exchange {
+    pub membership: Arc<Membership>,
+    pub channels: Channels,
+}
+
+/// A query that has run.
+pub struct Answer {
+    pub rows: SendableRecordBatchStream,
+    /// With the counts of every worker that told them in time.
+    pub plan: Arc<dyn ExecutionPlan>,
+}
+
+/// Runs a query to its end, and gives its rows once they are all there.
+pub async fn run(
+    exchange: &Exchange,
+    state: &SessionState,
+    plan: &LogicalPlan,
+    write: Option<&Write>,
+    statement: &Arc<StatementContext>,
+) -> watershed_core::Result<Answer> {
+    let (mut tries, noted) = (1, statement.scans.len());
+    loop {
+        let members = wait_for_members(exchange, statement).await?;
+        statement.scans.truncate(noted);
+        let error = match attempt(exchange, state, plan, write, statement, &members).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let error = match judge(error) {
+            Fault::Statement(error) => return Err(error),
+            Fault::Executor(error) => error,
+        };
+        tracing::info!(statement = %statement.id, %error, "query is run again");
+        probe(exchange, statement, &members).await;
+        if tries >= MAX_TRIES {
+            return Err(exhausted(&error));
+        }
+        tries += 1;
+        Counters::add(&statement.counters.retries, 1);
+        telemetry::RETRIES.inc();
+    }
+}
+
+pub(super) async fn wait_for_members(
+    exchange: &Exchange,
+    statement: &StatementContext,
+) -> watershed_core::Result<Members> {
+    let mut changes = exchange.membership.subscribe();
+    loop {
+        let members = statement.members(&exchange.membership);
+        if !members.executors.is_empty() {
+            return Ok(members);
+        }
+        match tokio::time::timeout(EXECUTOR_WAIT, changes.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Err(no_executor()),
+        }
+    }
+}
+
+/// The plan that [`run`] would execute, for `EXPLAIN`.
+pub async fn plan(
+    exchange: &Exchange,
+    state: &SessionState,
+    plan: &LogicalPlan,
+    write: Option<&Write>,
+    statement: &Arc<StatementContext>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let members = statement.members(&exchange.membership);
+    physical(exchange, state, plan, write, statement, &members, Head::default()).await
+}
+
+async fn physical(
+    exchange: &Exchange,
+    state: &SessionState,
+    plan: &LogicalPlan,
+    write: Option<&Write>,
+    statement: &StatementContext,
+    members: &Members,
+    head: Head,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let planner = HeadPlanner {
+        head,
+        write: write.cloned(),
+    };
+    let state = SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(config(exchange, state, statement, members)?)
+        .with_query_planner(Arc::new(planner))
+        .with_distributed_planner()
+        .build();
+    // Optimized here, since this session has options of its own: subqueries become joins.
+    let optimized = state.optimize(plan)?;
+    state
+        .query_planner()
+        .create_physical_plan(&optimized, &state)
+        .await
+}
+
+async fn attempt(
+    exchange: &Exchange,
+    state: &SessionState,
+    plan: &LogicalPlan,
+    write: Option<&Write>,
+    statement: &Arc<StatementContext>,
+    members: &Members,
+) -> Result<Answer> {
+    let head = Head::default();
+    let distributed = physical(exchange, state, plan, write, statement, members, head.clone()).await?;
+    let plan = Arc::clone(&distributed);
+    let plan = match plan.output_partitioning().partition_count() {
+        1 => plan,
+        // Nothing of it was worth distributing.
+        _ => Arc::new(CoalescePartitionsExec::new(plan)),
+    };
+    let context = task_context(exchange, state, statement, members)?;
+    let mut rows = plan.execute(0, context)?;
+    let mut held = HeldRows::new(
+        plan.schema(),
+        Arc::clone(state.runtime_env()),
+        statement.settings.number(HOLD_BACK),
+    );
+    let lost = join_lost(members);
+    tokio::pin!(lost);
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = rows.next() => next,
+            // The stream ends only when every worker has said goodbye. One that dies or freezes after
+            // its last row must not take the answer with it: all rows being here is what counts.
+            () = head.ended() => match all_rows(&mut rows, &mut held, &head).await? {
+                true => None,
+                false => continue,
+            },
+            node = &mut lost => {
+                return Err(into_datafusion(Error::new(SqlState::CannotConnectNow, format!("executor {node} is gone"))));
+            }
+        };
+        match next {
+            Some(batch) => held.push(batch?)?,
+            None => break,
+        }
+    }
+    let measured = measured(distributed).await;
+    Scanned::of_plan(&measured).note(&statement.counters);
+    Ok(Answer {
+        rows: held.release()?,
+        plan: measured,
+    })
+}
+
+/// The plan with what its workers counted, if they all tell in time.
+async fn measured(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    let format = DistributedMetricsFormat::Aggregated;
+    let told = rewrite_distributed_plan_with_metrics(Arc::clone(&plan), format);
+    match tokio::time::timeout(METRICS_TIMEOUT, told).await {
+        Ok(Ok(measured)) => measured,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the counts of a query are not complete");
+            plan
+        }
+        Err(_) => plan,
+    }
+}
+
+/// Takes the rows that the head has given and the stream still carries. `false`: not all came yet.
+async fn all_rows(rows: &mut SendableRecordBatchStream, held: &mut HeldRows, head: &Head) -> Result<bool> {
+    // To the stream's own end where it comes soon: only then have the workers told what they counted.
+    while let Ok(next) = tokio::time::timeout(DRAIN_TIMEOUT, rows.next()).await {
+        match next {
+            Some(batch) => held.push(batch?)?,
+            None if held.rows() == head.rows() => return Ok(true),
+            None => return internal_err!("the exchange gave {} of {} rows", held.rows(), head.rows()),
+        }
+    }
+    Ok(held.rows() == head.rows())
+}
+
+/// Ends with the first executor that is lost.
+async fn join_lost(members: &Members) -> watershed_core::id::NodeId {
+    let waits: Vec<_> = members
+        .executors
+        .values()
+        .map(|executor| {
+            let (gone, node) = (executor.gone.clone(), executor.node.clone());
+            async move {
+                gone.cancelled().await;
+                node
+            }
+            .boxed()
+        })
+        .collect();
+    futures::future::select_all(waits).await.0
+}
+
+/// The session's configuration with the executors of this try in it.
+fn config(
+    exchange: &Exchange,
+    state: &SessionState,
+    statement: &StatementContext,
+    members: &Members,
+) -> Result<SessionConfig> {
+    let routes = Routes::new(members)?;
+    let options = physical::statement_options(statement);
+    let config = session::distribute(
+        state.config().clone(),
+        options,
+        exchange.channels.clone(),
+        Workers(routes.urls()),
+    )?;
+    Ok(routes.install(config))
+}
+
+fn task_context(
+    exchange: &Exchange,
+    state: &SessionState,
+    statement: &StatementContext,
+    members: &Members,
+) -> Result<Arc<TaskContext>> {
+    let builder = SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(config(exchange, state, statement, members)?);
+    Ok(builder.with_distributed_planner().build().task_ctx())
+}
+
+/// Asks every executor of a failed try whether it answers, as the error does not say which one failed.
+/// One that is only slow to answer is busy, unless its heartbeats are late too.
+pub(super) async fn probe(exchange: &Exchange, statement: &StatementContext, members: &Members) {
+    let current = exchange.membership.current();
+    let probes = members.executors.values().map(|executor| async {
+        let answered = tokio::time::timeout(PROBE_TIMEOUT, async {
+            let url =
+                Url::parse(&executor.url).map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let mut client = exchange.channels.get_worker_client_for_url(&url).await?;
+            client.get_worker_info(GetWorkerInfoRequest {}).await
+        })
+        .await;
+        let silent = match answered {
+            Ok(answer) => answer.is_err(),
+            Err(_) => exchange.membership.is_late(&executor.node, LATE),
+        };
+        if silent || !current.executors.contains_key(&executor.node) {
+            statement.suspect(&executor.node);
+        }
+    });
+    join_all(probes).await;
+}
+
+/// Errors of planning are the statement's.
+impl Exchange {
+    pub async fn explain(
+        &self,
+        state: &SessionState,
+        logical: &LogicalPlan,
+        write: Option<&Write>,
+        statement: &Arc<StatementContext>,
+    ) -> watershed_core::Result<Arc<dyn ExecutionPlan>> {
+        plan(self, state, logical, write, statement)
+            .await
+            .map_err(from_datafusion)
+    }
+}

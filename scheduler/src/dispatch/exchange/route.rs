@@ -1,0 +1,135 @@
+//! Which executor does what in an exchange: everyone reads files, and the shards of a table are read by
+//! their owners.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::catalog::memory::DataSourceExec;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
+use datafusion::physical_expr::Partitioning;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionConfig;
+use datafusion_distributed::{
+    DesiredTaskCountEvent, DesiredTaskCountEventResponse, DistributedExt, DistributedLeafExec,
+    NetworkBoundaryExt, RouteTasksEvent, RouteTasksEventResponse, ScaleUpLeafNodeEvent,
+    ScaleUpLeafNodeEventResponse, WorkerResolver,
+};
+use url::Url;
+use watershed_core::id::NodeId;
+use watershed_core::shard::Ring;
+use watershed_storage::table::{group_shards, shard_count};
+
+use crate::cluster::Members;
+use crate::dispatch::gather::file_scan;
+
+/// The executors of one try, in the order of tasks.
+#[derive(Clone)]
+pub(super) struct Routes {
+    nodes: Vec<NodeId>,
+    urls: Vec<Url>,
+    ring: Ring,
+}
+
+impl Routes {
+    pub(super) fn new(members: &Members) -> Result<Self> {
+        let urls = members
+            .executors
+            .values()
+            .map(|executor| {
+                Url::parse(&executor.url).map_err(|error| DataFusionError::External(Box::new(error)))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            nodes: members.executors.keys().cloned().collect(),
+            urls,
+            ring: members.ring.clone(),
+        })
+    }
+
+    pub(super) fn urls(&self) -> Vec<Url> {
+        self.urls.clone()
+    }
+
+    /// Makes a session's plans follow these routes.
+    pub(super) fn install(self, config: SessionConfig) -> SessionConfig {
+        let (count, scale, route) = (self.urls.len(), self.clone(), self);
+        config
+            .with_distributed_desired_task_count_handler(move |event: DesiredTaskCountEvent| {
+                // How much is read was weighed before, when this path was chosen.
+                file_scan(event.plan).map(|_| Ok(DesiredTaskCountEventResponse::desired(count)))
+            })
+            .with_distributed_scale_up_leaf_node_handler(move |event: ScaleUpLeafNodeEvent| {
+                let scan = file_scan(event.plan)?;
+                let shards = shard_count(scan)?;
+                Some(scale.by_owner(event.plan, scan, shards, event.task_count))
+            })
+            .with_distributed_route_tasks_handler(move |event: RouteTasksEvent| {
+                (event.task_count == route.urls.len() && reads_shards(event.plan))
+                    .then(|| Ok(RouteTasksEventResponse::new(route.urls.clone())))
+            })
+    }
+
+    /// A scan of a sharded table for each task: that of the shards which the task's executor owns.
+    fn by_owner(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        scan: &FileScanConfig,
+        shards: u32,
+        tasks: usize,
+    ) -> Result<ScaleUpLeafNodeEventResponse> {
+        let owners = self.ring.place(shards);
+        let places: BTreeMap<&NodeId, usize> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(place, node)| (node, place))
+            .collect();
+        let mut groups: Vec<Vec<FileGroup>> = vec![Vec::new(); tasks.max(1)];
+        for (index, (group, shard)) in scan.file_groups.iter().zip(group_shards(scan)).enumerate() {
+            let owner = shard.and_then(|shard| owners.get(shard as usize));
+            let place = owner
+                .and_then(|owner| places.get(*owner).copied())
+                .unwrap_or(index);
+            groups[place % tasks.max(1)].push(group.clone());
+        }
+        // Tasks agree on the number of partitions: those with fewer shards have empty ones.
+        let partitions = groups.iter().map(Vec::len).max().unwrap_or_default();
+        let variants = groups.into_iter().map(|mut groups| {
+            groups.resize(partitions, FileGroup::new(Vec::new()));
+            let mut variant = scan.clone();
+            variant.file_groups = groups;
+            variant.output_partitioning = Some(Partitioning::UnknownPartitioning(partitions));
+            let variant: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(variant);
+            variant
+        });
+        let leaf = DistributedLeafExec::try_new(Arc::clone(plan), variants)?;
+        Ok(ScaleUpLeafNodeEventResponse::new(Arc::new(leaf)))
+    }
+}
+
+/// Whether a stage itself, not one below it, reads a sharded table.
+fn reads_shards(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if let Some(leaf) = plan.downcast_ref::<DistributedLeafExec>() {
+        return file_scan(leaf.original()).is_some_and(|scan| shard_count(scan).is_some());
+    }
+    !plan.is_network_boundary() && plan.children().into_iter().any(reads_shards)
+}
+
+/// The executors of one try.
+pub(super) struct Workers(pub(super) Vec<Url>);
+
+impl WorkerResolver for Workers {
+    fn get_urls(&self) -> Result<Vec<Url>> {
+        Ok(self.0.clone())
+    }
+}
+
+/// For plans that name their workers themselves.
+pub(crate) struct NoWorkers;
+
+impl WorkerResolver for NoWorkers {
+    fn get_urls(&self) -> Result<Vec<Url>> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,112 @@
+//! Which errors are worth another try: those of the executors, not those of the statement.
+
+use datafusion::common::DataFusionError;
+use watershed_core::{Error, SqlState};
+use watershed_storage::error::from_datafusion;
+
+/// Tries in all, the first one included.
+pub(crate) const MAX_TRIES: u32 = 4;
+
+/// What an error says about the executor it came from.
+pub(crate) enum Fault {
+    /// The statement's own: it would come again.
+    Statement(Error),
+    /// The executor's, or the network's: another executor may do better.
+    Executor(DataFusionError),
+}
+
+/// Tells the two apart. A transport error is the executor's; so is what an executor reports of a
+/// transport error of its own. Everything else came from evaluating the statement.
+pub(crate) fn judge(error: DataFusionError) -> Fault {
+    if is_transport(&error) {
+        Fault::Executor(error)
+    } else {
+        Fault::Statement(from_datafusion(error))
+    }
+}
+
+/// The error of a statement whose executors all failed.
+pub(crate) fn exhausted(last: &DataFusionError) -> Error {
+    Error::new(
+        SqlState::CannotConnectNow,
+        "the executors that ran the statement were lost",
+    )
+    .with_detail(last.to_string())
+    .with_hint("Run it again once executors are back: SELECT * FROM system.executors.")
+}
+
+/// Text of transport errors that one worker met when reading from another: they arrive re-encoded, as
+/// text alone.
+const TRANSPORT_TEXTS: [&str; 12] = [
+    "transport error",
+    "connection closed",
+    "connection reset",
+    "connection refused",
+    "broken pipe",
+    "tcp connect error",
+    "h2 protocol error",
+    "cannot connect to",
+    "keep-alive timed out",
+    "error reading a body from connection",
+    "operation was canceled",
+    "timed-out while waiting for the plan",
+];
+
+fn is_transport(error: &DataFusionError) -> bool {
+    match error {
+        DataFusionError::External(source) => {
+            if let Some(error) = source.downcast_ref::<Error>() {
+                return error.code() == SqlState::CannotConnectNow;
+            }
+            if let Some(status) = source.downcast_ref::<tonic::Status>() {
+                return !matches!(status.code(), tonic::Code::Internal)
+                    || mentions_transport(status.message());
+            }
+            mentions_transport(&source.to_string())
+        }
+        DataFusionError::Shared(inner) => is_transport(inner),
+        DataFusionError::Context(_, inner) => is_transport(inner),
+        DataFusionError::Collection(errors) => errors.iter().any(is_transport),
+        other => mentions_transport(&other.to_string()),
+    }
+}
+
+fn mentions_transport(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    TRANSPORT_TEXTS.iter().any(|part| lower.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retried(error: DataFusionError) -> bool {
+        matches!(judge(error), Fault::Executor(_))
+    }
+
+    #[test]
+    fn executors_faults_are_tried_again_and_the_statements_are_not() {
+        assert!(retried(DataFusionError::External(Box::new(
+            tonic::Status::unavailable("gone")
+        ))));
+        assert!(retried(DataFusionError::External(Box::new(
+            tonic::Status::unknown("transport error")
+        ))));
+        assert!(retried(DataFusionError::Execution(
+            "h2 protocol error: error reading a body from connection".into()
+        )));
+        assert!(retried(DataFusionError::Context(
+            "reading".into(),
+            Box::new(DataFusionError::External(Box::new(Error::new(
+                SqlState::CannotConnectNow,
+                "cannot connect"
+            )))),
+        )));
+        assert!(!retried(DataFusionError::Execution("Divide by zero".into())));
+        assert!(!retried(DataFusionError::External(Box::new(Error::new(
+            SqlState::NotNullViolation,
+            "null"
+        )))));
+        assert!(!retried(DataFusionError::ResourcesExhausted("too much".into())));
+    }
+}

@@ -1,0 +1,156 @@
+//! Where a query runs, and how its rows come back.
+//!
+//! Reading order: `context` (what a statement runs under), [`choose`](choice), then the paths:
+//! `gather`, `exchange` and `staged`; `fault` (what is tried again), `release` (when rows are let go).
+
+mod choice;
+pub mod context;
+mod depth;
+mod exchange;
+pub mod explain;
+
+mod fault;
+pub mod gather;
+mod measure;
+mod physical;
+pub mod release;
+pub mod staged;
+mod subquery;
+
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use watershed_cluster::{Channels, session as cluster_session};
+use watershed_core::{Result, telemetry};
+use watershed_storage::error::from_datafusion;
+use watershed_storage::session;
+
+pub use choice::{Choice, Path};
+pub use physical::Write;
+
+use crate::cluster::Membership;
+use context::StatementContext;
+use exchange::Exchange;
+use staged::Staged;
+
+/// A query, or the query part of a write.
+pub struct Job {
+    pub statement: Arc<StatementContext>,
+    pub plan: LogicalPlan,
+    pub write: Option<Write>,
+}
+
+/// Runs queries where they belong.
+#[derive(Clone)]
+pub struct Dispatch {
+    membership: Arc<Membership>,
+    channels: Channels,
+    runtime: Arc<RuntimeEnv>,
+    staged: Staged,
+    /// Pipelines that run at a time in the scheduler itself.
+    threads: usize,
+}
+
+impl Dispatch {
+    pub fn new(
+        membership: Arc<Membership>,
+        channels: Channels,
+        runtime: Arc<RuntimeEnv>,
+        staged: Staged,
+        threads: usize,
+    ) -> Self {
+        Self {
+            membership,
+            channels,
+            runtime,
+            staged,
+            threads,
+        }
+    }
+
+    pub fn membership(&self) -> &Arc<Membership> {
+        &self.membership
+    }
+
+    /// The session in which a statement is planned.
+    pub fn session(&self, statement: &StatementContext) -> SessionState {
+        let threads = self.threads.max(statement.members(&self.membership).threads());
+        let config = session::config(&statement.settings, threads);
+        let props = ExecutionProps::new().with_query_execution_start_time(statement.now);
+        session::state(config, Arc::clone(&self.runtime))
+            .with_execution_props(props)
+            .build()
+    }
+
+    /// Runs a query. Its first rows may still be under way when this returns.
+    pub async fn run(&self, job: &Job) -> Result<(Choice, SendableRecordBatchStream)> {
+        let state = self.session(&job.statement);
+        let job = &self.folded(job).await?;
+        let mut choice = self.choose(&state, job).await?;
+        telemetry::QUERIES.with_label_values(&[choice.path.name()]).inc();
+        let (plan, write) = (&job.plan, job.write.as_ref());
+        let rows = match (&choice.plan, choice.path) {
+            (Some(plan), _) => self.execute(&state, job, Arc::clone(plan))?,
+            (None, Path::Staged) => staged::run(&self.staged, &state, plan, write, &job.statement).await?,
+            (None, Path::Local | Path::Gather | Path::Exchange) => {
+                let answer = exchange::run(&self.exchange(), &state, plan, write, &job.statement).await?;
+                choice.plan = Some(answer.plan);
+                answer.rows
+            }
+        };
+        Ok((choice, rows))
+    }
+
+    /// The job with its scalar subqueries answered.
+    async fn folded(&self, job: &Job) -> Result<Job> {
+        let plan = subquery::fold(self, &job.statement, job.plan.clone()).await?;
+        Ok(Job {
+            statement: Arc::clone(&job.statement),
+            plan,
+            write: job.write.clone(),
+        })
+    }
+
+    /// The choice alone.
+    pub async fn choose(&self, state: &SessionState, job: &Job) -> Result<Choice> {
+        choice::choose(self, state, job).await
+    }
+
+    fn execute(
+        &self,
+        state: &SessionState,
+        job: &Job,
+        plan: Arc<dyn ExecutionPlan>,
+    ) -> Result<SendableRecordBatchStream> {
+        let context = self.task_context(state, &job.statement)?;
+        let rows = execute_stream(Arc::clone(&plan), context).map_err(from_datafusion)?;
+        Ok(measure::noted(rows, plan, &job.statement))
+    }
+
+    fn task_context(&self, state: &SessionState, statement: &StatementContext) -> Result<Arc<TaskContext>> {
+        let options = physical::statement_options(statement);
+        // Gather nodes route their tasks themselves.
+        let config = cluster_session::distribute(
+            state.config().clone(),
+            options,
+            self.channels.clone(),
+            exchange::NoWorkers,
+        )
+        .map_err(from_datafusion)?;
+        Ok(SessionStateBuilder::new_from_existing(state.clone())
+            .with_config(config)
+            .build()
+            .task_ctx())
+    }
+
+    fn exchange(&self) -> Exchange {
+        Exchange {
+            membership: Arc::clone(&self.membership),
+            channels: self.channels.clone(),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Changes of the catalog. The record in the catalog's log is the commit point; what a table needs in
+//! the store is made before, so that a crash leaves at most a folder that nothing names.
+
+use watershed_core::Result;
+use watershed_sql::catalog::Op;
+
+use super::statement::Running;
+use super::tables::infer;
+
+/// Applies one change.
+pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
+    let parts = running.engine.parts();
+    let catalog = parts.catalog.current();
+    let mut op = op;
+    if let Some(table) = op.redefines(&catalog)
+        && parts.delta.snapshot(&table.layout).await?.version == 0
+    {
+        op = op.assume_unwritten();
+    }
+    if let Some((table, layout)) = op.alteration(&catalog)? {
+        parts
+            .delta
+            .alter(&table.layout, &layout, running.context.id)
+            .await?;
+    }
+    match &mut op {
+        Op::CreateTable { layout, .. } => parts.delta.create(layout).await?,
+        Op::CreateExternal { def, .. } => {
+            let state = parts.dispatch.session(running.context);
+            let inferred = infer(def, &state).await?;
+            def.columns = inferred.columns;
+            def.partition_by = inferred.partition_by;
+        }
+        Op::CreateSchema { .. }
+        | Op::DropSchema { .. }
+        | Op::CreateView { .. }
+        | Op::DropTable { .. }
+        | Op::DropView { .. }
+        | Op::AlterTable { .. } => {}
+    }
+    let applied = parts.catalog.apply(op).await?;
+    running.notices.extend(applied.notice);
+    Ok(())
+}

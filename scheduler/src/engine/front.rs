@@ -1,0 +1,114 @@
+//! The engine as the Flight SQL port sees it.
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::scalar::ScalarValue;
+use watershed_core::Result;
+use watershed_core::id::SessionId;
+use watershed_core::settings::SETTINGS;
+use watershed_sql::catalog::{INFORMATION_SCHEMA, Object, ObjectName, SYSTEM_SCHEMA};
+use watershed_sql::dialect::identifier;
+
+use super::Engine;
+use crate::flight::{self, Credentials, Executed, Prepared, Principal, SessionKey, TableEntry, TableKind};
+
+#[async_trait]
+impl flight::Engine for Engine {
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Principal> {
+        // Whoever names itself is believed, as this port is open to all who reach it.
+        Ok(match credentials {
+            Credentials::Password { user, .. } if !user.is_empty() => Principal::new(user),
+            Credentials::Password { .. } | Credentials::Anonymous | Credentials::Token(_) => {
+                Principal::new(Principal::ANONYMOUS)
+            }
+        })
+    }
+
+    async fn session(&self, key: &SessionKey, principal: &Principal) -> Result<SessionId> {
+        Ok(self.parts().sessions.open(key, principal).id)
+    }
+
+    async fn close_session(&self, session: SessionId) -> Result<()> {
+        self.parts().sessions.close(session);
+        Ok(())
+    }
+
+    async fn prepare(&self, session: SessionId, sql: &str) -> Result<Prepared> {
+        let session = self.parts().sessions.get(session)?;
+        self.prepare_statement(&session, sql).await
+    }
+
+    async fn execute(
+        &self,
+        session: SessionId,
+        statement: &Prepared,
+        parameters: &[ScalarValue],
+    ) -> Result<Executed> {
+        let session = self.parts().sessions.get(session)?;
+        Box::pin(self.run_statement(&session, &statement.sql, parameters)).await
+    }
+
+    async fn schemas(&self, _: SessionId) -> Result<Vec<String>> {
+        let catalog = self.parts().catalog.refresh().await?;
+        let mut schemas: Vec<_> = catalog.schemas().into_iter().map(ToOwned::to_owned).collect();
+        if !schemas.iter().any(|schema| schema == INFORMATION_SCHEMA) {
+            schemas.push(INFORMATION_SCHEMA.to_owned());
+        }
+        schemas.sort();
+        Ok(schemas)
+    }
+
+    async fn tables(&self, _: SessionId) -> Result<Vec<TableEntry>> {
+        let catalog = self.parts().catalog.refresh().await?;
+        let mut tables = Vec::new();
+        for object in catalog.all_objects() {
+            let (schema, name) = (object.schema().to_owned(), object.name().to_owned());
+            let kind = match object {
+                Object::View(_) => TableKind::View,
+                Object::Live(_) if schema == SYSTEM_SCHEMA => TableKind::SystemTable,
+                Object::Table(_) | Object::External(_) | Object::Live(_) => TableKind::Table,
+            };
+            tables.push(TableEntry { schema, name, kind });
+        }
+        Ok(tables)
+    }
+
+    async fn table_schema(&self, session: SessionId, schema: &str, table: &str) -> Result<SchemaRef> {
+        let session = self.parts().sessions.get(session)?;
+        let text = format!("SELECT * FROM {}.{}", identifier(schema), identifier(table));
+        Ok(self.prepare_statement(&session, &text).await?.schema)
+    }
+
+    async fn primary_key(&self, _: SessionId, schema: &str, table: &str) -> Result<Vec<String>> {
+        let catalog = self.parts().catalog.refresh().await?;
+        Ok(match catalog.resolve(&ObjectName::full(schema, table), schema)? {
+            Object::Table(table) => table.layout.primary_key.clone(),
+            Object::Live(def) => def.primary_key.clone(),
+            Object::External(_) | Object::View(_) => Vec::new(),
+        })
+    }
+
+    async fn current_schema(&self, session: SessionId) -> Result<String> {
+        Ok(self.parts().sessions.get(session)?.schema())
+    }
+
+    async fn use_schema(&self, session: SessionId, schema: &str) -> Result<()> {
+        let session = self.parts().sessions.get(session)?;
+        let catalog = self.parts().catalog.refresh().await?;
+        catalog.check_schema(schema, None)?;
+        session.use_schema(schema);
+        Ok(())
+    }
+
+    async fn settings(&self, session: SessionId) -> Result<Vec<(String, String)>> {
+        let settings = self.parts().sessions.get(session)?.settings();
+        SETTINGS
+            .iter()
+            .map(|setting| Ok((setting.name.to_owned(), settings.get(setting.name)?.to_owned())))
+            .collect()
+    }
+
+    async fn set(&self, session: SessionId, name: &str, value: Option<&str>) -> Result<()> {
+        self.parts().sessions.get(session)?.set(name, value)
+    }
+}

@@ -1,0 +1,69 @@
+//! The engine behind the Flight SQL port: what a statement goes through from its text to its rows.
+//!
+//! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
+//! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
+//! ran), `tables` (names become rows), `writes` (rows become commits), `ddl`.
+
+mod admission;
+mod ddl;
+mod front;
+mod parameters;
+mod queries;
+mod sessions;
+pub mod statement;
+mod tables;
+mod writes;
+
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use watershed_core::Result;
+use watershed_core::clock::Clock;
+use watershed_core::store::StoreRoot;
+use watershed_sql::catalog::CatalogStore;
+use watershed_storage::delta::DeltaStore;
+
+use crate::cluster::Membership;
+use crate::dispatch::Dispatch;
+use crate::system::ServiceRegistry;
+
+pub use admission::Admission;
+pub use queries::{Queries, QueryRecord, QueryState};
+pub use sessions::{Session, Sessions};
+
+/// What the engine is made of. Clones share it.
+#[derive(Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// The parts, each made once at start.
+pub struct Parts {
+    pub root: StoreRoot,
+    pub clock: Arc<dyn Clock>,
+    pub catalog: CatalogStore,
+    pub delta: DeltaStore,
+    pub runtime: Arc<RuntimeEnv>,
+    pub membership: Arc<Membership>,
+    pub dispatch: Dispatch,
+    pub sessions: Sessions,
+    pub admission: Admission,
+    pub queries: Arc<Queries>,
+    pub services: ServiceRegistry,
+    /// Where clients reach this scheduler.
+    pub flight_url: String,
+}
+
+impl Engine {
+    /// Starts the engine on its store: the documented tables exist from here on.
+    pub async fn start(parts: Parts) -> Result<Self> {
+        let engine = Self(Arc::new(parts));
+        let catalog = engine.0.catalog.refresh().await?;
+        for table in catalog.tables() {
+            engine.0.delta.create(&table.layout).await?;
+        }
+        Ok(engine)
+    }
+
+    pub fn parts(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,229 @@
+//! What runs and what ran: the rows of `system.queries`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use watershed_core::clock::Clock;
+use watershed_core::id::{SessionId, StatementId};
+use watershed_core::{Error, SqlState, telemetry};
+use watershed_storage::table::ScanReport;
+
+use crate::dispatch::context::{Counters, StatementContext};
+
+/// Statements that are remembered after they ended.
+const MAX_ENDED: usize = 1_000;
+/// Characters of a statement's text that are kept.
+const MAX_TEXT: usize = 4_096;
+
+/// How a statement ended, if it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueryState {
+    Running,
+    Finished,
+    Failed { code: SqlState, message: String },
+}
+
+impl QueryState {
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Failed {
+                code: SqlState::QueryCanceled,
+                ..
+            } => "cancelled",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// One statement, at the moment it is looked at.
+#[derive(Debug, Clone)]
+pub struct QueryRecord {
+    pub id: StatementId,
+    pub session: SessionId,
+    pub principal: String,
+    pub text: String,
+    pub state: QueryState,
+    pub path: Option<&'static str>,
+    pub path_reason: Option<String>,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    pub elapsed: Duration,
+    pub scans: Vec<ScanReport>,
+    pub rows: u64,
+    pub bytes_scanned: u64,
+    pub rows_scanned: u64,
+    pub retries: u64,
+    pub completed_shards: u64,
+    pub total_shards: u64,
+}
+
+struct Running {
+    record: QueryRecord,
+    started: Duration,
+    context: Arc<StatementContext>,
+}
+
+impl Running {
+    fn now(&self, clock: &dyn Clock) -> QueryRecord {
+        let counters = &self.context.counters;
+        let mut record = self.record.clone();
+        record.elapsed = clock.elapsed().saturating_sub(self.started);
+        record.scans = self.context.scans.reports();
+        record.rows = Counters::get(&counters.rows);
+        record.bytes_scanned = Counters::get(&counters.bytes_scanned);
+        record.rows_scanned = Counters::get(&counters.rows_scanned);
+        record.retries = Counters::get(&counters.retries);
+        record.completed_shards = Counters::get(&counters.completed_shards);
+        record.total_shards = Counters::get(&counters.total_shards);
+        record
+    }
+}
+
+#[derive(Default)]
+struct State {
+    running: BTreeMap<StatementId, Running>,
+    ended: VecDeque<QueryRecord>,
+}
+
+/// The statements of a scheduler.
+pub struct Queries {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+impl Queries {
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Enters a statement. It runs until the result is dropped or told how it ended.
+    pub fn begin(
+        self: &Arc<Self>,
+        context: &Arc<StatementContext>,
+        session: SessionId,
+        principal: &str,
+        text: &str,
+    ) -> QueryGuard {
+        let record = QueryRecord {
+            id: context.id,
+            session,
+            principal: principal.to_owned(),
+            text: text.chars().take(MAX_TEXT).collect(),
+            state: QueryState::Running,
+            path: None,
+            path_reason: None,
+            started_at: self.clock.now(),
+            ended_at: None,
+            elapsed: Duration::ZERO,
+            scans: Vec::new(),
+            rows: 0,
+            bytes_scanned: 0,
+            rows_scanned: 0,
+            retries: 0,
+            completed_shards: 0,
+            total_shards: 0,
+        };
+        let running = Running {
+            record,
+            started: self.clock.elapsed(),
+            context: Arc::clone(context),
+        };
+        self.state.lock().running.insert(context.id, running);
+        QueryGuard {
+            queries: Arc::clone(self),
+            id: context.id,
+            ended: false,
+        }
+    }
+
+    /// All that is known, the newest first.
+    pub fn list(&self) -> Vec<QueryRecord> {
+        let state = self.state.lock();
+        let running = state
+            .running
+            .values()
+            .rev()
+            .map(|running| running.now(&*self.clock));
+        running.chain(state.ended.iter().rev().cloned()).collect()
+    }
+
+    /// Cancels what still runs, as the scheduler ends.
+    pub fn cancel_all(&self) {
+        for running in self.state.lock().running.values() {
+            running.context.cancel.cancel();
+        }
+    }
+
+    pub fn running(&self) -> usize {
+        self.state.lock().running.len()
+    }
+
+    fn end(&self, id: StatementId, outcome: QueryState) {
+        let mut state = self.state.lock();
+        let Some(running) = state.running.remove(&id) else {
+            return;
+        };
+        let mut record = running.now(&*self.clock);
+        telemetry::STATEMENTS.with_label_values(&[outcome.name()]).inc();
+        record.state = outcome;
+        record.ended_at = Some(self.clock.now());
+        if state.ended.len() >= MAX_ENDED {
+            state.ended.pop_front();
+        }
+        state.ended.push_back(record);
+    }
+}
+
+/// Ends a statement's row. Dropped without a word, the statement was cancelled: its client has gone.
+pub struct QueryGuard {
+    queries: Arc<Queries>,
+    id: StatementId,
+    ended: bool,
+}
+
+impl QueryGuard {
+    /// Notes the path that was chosen.
+    pub fn path(&self, path: &'static str, why: &str) {
+        if let Some(running) = self.queries.state.lock().running.get_mut(&self.id) {
+            running.record.path = Some(path);
+            running.record.path_reason = Some(why.to_owned());
+        }
+    }
+
+    pub fn end(mut self, outcome: Result<(), &Error>) {
+        self.ended = true;
+        self.queries.end(
+            self.id,
+            match outcome {
+                Ok(()) => QueryState::Finished,
+                Err(error) => QueryState::Failed {
+                    code: error.code(),
+                    message: error.message().to_owned(),
+                },
+            },
+        );
+    }
+}
+
+impl Drop for QueryGuard {
+    fn drop(&mut self) {
+        if !self.ended {
+            let message = "the client has gone".to_owned();
+            self.queries.end(
+                self.id,
+                QueryState::Failed {
+                    code: SqlState::QueryCanceled,
+                    message,
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Names become rows: each table is pinned to one version for the statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
+use tokio::sync::Mutex;
+use watershed_core::id::TableId;
+use watershed_core::{Error, Result};
+use watershed_sql::catalog::{ExternalDef, ExternalFormat as Format, Object, TableDef};
+use watershed_sql::plan::Tables;
+use watershed_storage::delta::TableSnapshot;
+use watershed_storage::external::{self, ExternalFormat, ExternalTable, Inferred};
+use watershed_storage::table::ShardedTable;
+
+use super::Engine;
+use super::sessions::Session;
+use crate::dispatch::context::StatementContext;
+use crate::system;
+
+/// The tables of one statement.
+pub(super) struct PinnedTables<'a> {
+    engine: &'a Engine,
+    session: &'a Arc<Session>,
+    statement: &'a Arc<StatementContext>,
+    state: &'a SessionState,
+    pins: Mutex<HashMap<TableId, Arc<TableSnapshot>>>,
+}
+
+impl<'a> PinnedTables<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        session: &'a Arc<Session>,
+        statement: &'a Arc<StatementContext>,
+        state: &'a SessionState,
+    ) -> Self {
+        Self {
+            engine,
+            session,
+            statement,
+            state,
+            pins: Mutex::default(),
+        }
+    }
+
+    async fn managed(&self, table: &TableDef) -> Result<Arc<dyn TableProvider>> {
+        let parts = self.engine.parts();
+        let mut pins = self.pins.lock().await;
+        let snapshot = match pins.get(&table.layout.id) {
+            Some(snapshot) => Arc::clone(snapshot),
+            None => {
+                let snapshot = parts.delta.snapshot(&table.layout).await?;
+                pins.insert(table.layout.id, Arc::clone(&snapshot));
+                snapshot
+            }
+        };
+        let name = format!("{}.{}", table.schema, table.name);
+        let layout = Arc::clone(&table.layout);
+        Ok(Arc::new(ShardedTable::new(
+            name,
+            layout,
+            snapshot,
+            &parts.root,
+            self.statement.scans.clone(),
+        )))
+    }
+}
+
+#[async_trait]
+impl Tables for PinnedTables<'_> {
+    async fn provider(&self, object: &Object) -> Result<Arc<dyn TableProvider>> {
+        match object {
+            Object::Table(table) => self.managed(table).await,
+            Object::External(def) => {
+                external::open(&external_table(def), self.state, self.statement.scans.clone()).await
+            }
+            Object::Live(def) => system::provider(self.engine, self.session, def).await,
+            Object::View(view) => Err(Error::internal(format!(
+                "view {} has no rows of its own",
+                view.name
+            ))),
+        }
+    }
+}
+
+/// What `CREATE EXTERNAL TABLE` leaves to the files.
+pub(super) async fn infer(def: &ExternalDef, state: &SessionState) -> Result<Inferred> {
+    external::infer(&external_table(def), state).await
+}
+
+fn external_table(def: &ExternalDef) -> ExternalTable {
+    ExternalTable {
+        name: format!("{}.{}", def.schema, def.name),
+        format: match def.format {
+            Format::Parquet => ExternalFormat::Parquet,
+            Format::Csv => ExternalFormat::Csv,
+            Format::Json => ExternalFormat::Json,
+            Format::Delta => ExternalFormat::Delta,
+        },
+        location: def.location.clone(),
+        columns: def.columns.clone(),
+        partition_by: def.partition_by.clone(),
+        options: def.options.clone(),
+    }
+}

@@ -1,0 +1,85 @@
+//! Rows become commits: executors write files, the scheduler commits them once, under the
+//! statement's id.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::LogicalPlan;
+use futures::TryStreamExt;
+use watershed_core::Result;
+use watershed_sql::catalog::{Op, TableDef};
+use watershed_storage::delta::CommitRequest;
+use watershed_storage::error::from_datafusion;
+use watershed_storage::layout::TableLayout;
+use watershed_storage::write::written_files;
+
+use super::Engine;
+use super::statement::Running;
+use crate::dispatch::context::Counters;
+use crate::dispatch::{Job, Write};
+
+/// Where the rows of a table are written.
+pub(super) fn target(engine: &Engine, layout: &TableLayout) -> Result<Write> {
+    let table_url = engine.parts().root.folder_url(&layout.folder())?;
+    Ok(Write {
+        layout: layout.clone(),
+        table_url: table_url.to_string(),
+    })
+}
+
+/// `INSERT`: gives the number of rows.
+pub(super) async fn insert(running: &Running<'_>, table: &TableDef, input: LogicalPlan) -> Result<u64> {
+    write(running, &table.layout, input, "INSERT").await
+}
+
+/// `CREATE TABLE … AS`: the table appears with all its rows, or not at all.
+pub(super) async fn create_table_as(
+    running: &mut Running<'_>,
+    op: Op,
+    layout: TableLayout,
+    input: LogicalPlan,
+) -> Result<u64> {
+    let parts = running.engine.parts();
+    let catalog = parts.catalog.refresh().await?;
+    if let Op::CreateTable { schema, name, .. } = &op
+        && catalog.object(schema, name).is_some()
+    {
+        // An error, or where it may exist a notice: no row is computed for either.
+        let applied = parts.catalog.apply(op).await?;
+        running.notices.extend(applied.notice);
+        return Ok(0);
+    }
+    parts.delta.create(&layout).await?;
+    let rows = write(running, &layout, input, "CREATE TABLE AS SELECT").await?;
+    let applied = parts.catalog.apply(op).await?;
+    running.notices.extend(applied.notice);
+    Ok(rows)
+}
+
+async fn write(
+    running: &Running<'_>,
+    layout: &TableLayout,
+    input: LogicalPlan,
+    operation: &'static str,
+) -> Result<u64> {
+    let parts = running.engine.parts();
+    let job = Job {
+        statement: Arc::clone(running.context),
+        plan: input,
+        write: Some(target(running.engine, layout)?),
+    };
+    let (choice, written) = parts.dispatch.run(&job).await?;
+    running.guard.path(choice.path.name(), &choice.why);
+    let batches: Vec<_> = written.try_collect().await.map_err(from_datafusion)?;
+    let (files, rows) = written_files(&batches)?;
+    if files.is_empty() {
+        return Ok(0);
+    }
+    let request = CommitRequest {
+        statement: running.context.id,
+        operation,
+        rows,
+    };
+    let committed = parts.delta.commit(layout, files, request).await?;
+    Counters::add(&running.context.counters.rows, committed.rows);
+    Ok(committed.rows)
+}

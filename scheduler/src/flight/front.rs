@@ -1,0 +1,154 @@
+//! The service as it is served: arrow-flight dispatches most of it, and what it leaves out is here.
+
+use std::sync::Arc;
+
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
+    HandshakeResponse, PollInfo, PutResult, Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket,
+};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use parking_lot::Mutex;
+use tonic::{Code, Request, Response, Status, Streaming};
+use watershed_core::Error;
+use watershed_core::net;
+
+use super::actions;
+use super::encode::FlightStream;
+use super::service::{Service, failed};
+
+/// What is told beside an answer that has no room for it, handed from the command to its reply.
+#[derive(Clone, Default)]
+pub(super) struct Notices(Arc<Mutex<net::Notices>>);
+
+impl Notices {
+    /// The reply's, as [`Front`] prepared it.
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        request.extensions().get::<Self>().cloned().unwrap_or_default()
+    }
+
+    pub(super) fn put(&self, notices: net::Notices) {
+        *self.0.lock() = notices;
+    }
+}
+
+/// Serves Flight SQL.
+#[derive(Clone)]
+pub struct Front(Arc<Service>);
+
+impl Front {
+    pub(super) fn new(service: Service) -> Self {
+        Self(Arc::new(service))
+    }
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Front")
+    }
+}
+
+/// A command that cannot be decoded is its sender's mistake.
+fn told(status: Status) -> Status {
+    if status.code() == Code::Internal && status.message().contains("Unable to decode Any value") {
+        return Status::new(Code::InvalidArgument, status.message());
+    }
+    status
+}
+
+#[tonic::async_trait]
+impl FlightService for Front {
+    type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
+    type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
+    type DoGetStream = FlightStream;
+    type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
+    type DoActionStream = BoxStream<'static, Result<ActionResult, Status>>;
+    type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
+    type DoExchangeStream = FlightStream;
+
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        self.0.handshake(request).await
+    }
+
+    /// Flight SQL finds everything by command, so there is nothing to list.
+    async fn list_flights(
+        &self,
+        request: Request<Criteria>,
+    ) -> Result<Response<Self::ListFlightsStream>, Status> {
+        self.0.caller(&request).await.map_err(failed)?;
+        Ok(Response::new(stream::empty().boxed()))
+    }
+
+    async fn get_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        self.0.get_flight_info(request).await.map_err(told)
+    }
+
+    /// What is asked for is planned, or done, when the first poll returns.
+    async fn poll_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<PollInfo>, Status> {
+        let response = self.0.get_flight_info(request).await.map_err(told)?;
+        Ok(response.map(|info| PollInfo {
+            info: Some(info),
+            flight_descriptor: None,
+            progress: Some(1.0),
+            expiration_time: None,
+        }))
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        let caller = self.0.caller(&request).await.map_err(failed)?;
+        let schema = self
+            .0
+            .schema_of(&caller, &request.get_ref().cmd)
+            .await
+            .map_err(failed)?;
+        let options = IpcWriteOptions::default();
+        SchemaResult::try_from(SchemaAsIpc::new(&schema, &options))
+            .map(Response::new)
+            .map_err(|error| failed(Error::internal(error.to_string())))
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        self.0.do_get(request).await.map_err(told)
+    }
+
+    async fn do_put(
+        &self,
+        mut request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoPutStream>, Status> {
+        let notices = Notices::default();
+        request.extensions_mut().insert(notices.clone());
+        let mut response = self.0.do_put(request).await.map_err(told)?;
+        notices.0.lock().to_metadata(response.metadata_mut());
+        Ok(response)
+    }
+
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        self.0.do_exchange(request).await
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        self.0.do_action(request).await.map_err(told)
+    }
+
+    async fn list_actions(
+        &self,
+        request: Request<Empty>,
+    ) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.0.caller(&request).await.map_err(failed)?;
+        Ok(Response::new(stream::iter(actions::list().map(Ok)).boxed()))
+    }
+}

@@ -1,0 +1,109 @@
+//! Bulk ingest: rows that a client streams into a table.
+
+use arrow_flight::FlightData;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use tonic::Status;
+use watershed_core::id::SessionId;
+use watershed_core::{Error, Result, SqlState};
+
+use super::engine::{Engine, Ingest, IngestMode, RowStream};
+use super::metadata::CATALOG;
+use super::params;
+
+/// Writes the rows of `frames` into the table that `command` names, and says how many they were.
+pub(super) async fn ingest(
+    engine: &dyn Engine,
+    session: SessionId,
+    command: CommandStatementIngest,
+    frames: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+) -> Result<i64> {
+    if !engine.ingests() {
+        return Err(Error::unsupported("bulk ingest is not supported").with_hint("Use INSERT."));
+    }
+    let target = target(command)?;
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(frames.map_err(FlightError::from));
+    let first = batches
+        .try_next()
+        .await
+        .map_err(|error| params::from_flight(&error))?;
+    let schema = batches
+        .schema()
+        .cloned()
+        .ok_or_else(|| Error::new(SqlState::DataException, "the sent rows have no schema"))?;
+    let rest = batches.map_err(|error| params::from_flight(&error));
+    let rows = RowStream {
+        schema,
+        batches: stream::iter(first.map(Ok)).chain(rest).boxed(),
+    };
+    let count = engine.ingest(session, target, rows).await?;
+    Ok(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+fn target(command: CommandStatementIngest) -> Result<Ingest> {
+    if let Some(catalog) = command.catalog.filter(|name| !name.is_empty() && name != CATALOG) {
+        return Err(Error::new(
+            SqlState::InvalidCatalogName,
+            format!("catalog \"{catalog}\" does not exist"),
+        )
+        .with_hint(format!("The only catalog is \"{CATALOG}\".")));
+    }
+    let options = command.table_definition_options.unwrap_or_default();
+    let creates = options.if_not_exist() != TableNotExistOption::Fail;
+    let mode = match options.if_exists() {
+        TableExistsOption::Replace => IngestMode::Replace,
+        TableExistsOption::Append if creates => IngestMode::CreateOrAppend,
+        TableExistsOption::Append => IngestMode::Append,
+        TableExistsOption::Unspecified | TableExistsOption::Fail if creates => IngestMode::Create,
+        TableExistsOption::Unspecified | TableExistsOption::Fail => {
+            return Err(Error::new(
+                SqlState::InvalidParameterValue,
+                "an ingest that fails whether the table exists or not",
+            ));
+        }
+    };
+    Ok(Ingest {
+        schema: command.schema.filter(|name| !name.is_empty()),
+        table: command.table,
+        mode,
+        temporary: command.temporary,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_flight::sql::TableDefinitionOptions;
+
+    use super::*;
+
+    fn check(
+        if_not_exist: TableNotExistOption,
+        if_exists: TableExistsOption,
+        expected: Result<IngestMode, SqlState>,
+    ) {
+        let command = CommandStatementIngest {
+            table: "t".into(),
+            table_definition_options: Some(TableDefinitionOptions {
+                if_not_exist: if_not_exist as i32,
+                if_exists: if_exists as i32,
+            }),
+            ..CommandStatementIngest::default()
+        };
+        let mode = target(command)
+            .map(|target| target.mode)
+            .map_err(|error| error.code());
+        assert_eq!(mode, expected);
+    }
+
+    #[test]
+    fn modes() {
+        use {TableExistsOption as E, TableNotExistOption as N};
+        check(N::Create, E::Fail, Ok(IngestMode::Create));
+        check(N::Fail, E::Append, Ok(IngestMode::Append));
+        check(N::Create, E::Append, Ok(IngestMode::CreateOrAppend));
+        check(N::Create, E::Replace, Ok(IngestMode::Replace));
+        check(N::Fail, E::Fail, Err(SqlState::InvalidParameterValue));
+    }
+}

@@ -1,0 +1,88 @@
+//! Flight SQL: the protocol that every client of Watershed speaks.
+//!
+//! The engine behind it is an [`Engine`]; nothing here plans or runs anything. Reading order:
+//! [`engine`](Engine), `front` (what is served), `commands` (one method per command), `statement` and
+//! `prepared` (what is kept between calls), `encode` (rows on their way out), `params` (values on
+//! their way in), `metadata`, `sql_info` and `types`, `actions` and `options`, `auth`, `ticket`, `seal`.
+
+mod actions;
+mod auth;
+mod commands;
+mod encode;
+mod engine;
+mod front;
+mod ingest;
+mod metadata;
+mod options;
+mod params;
+mod prepared;
+mod registry;
+mod seal;
+mod service;
+mod sql_info;
+mod statement;
+mod ticket;
+mod types;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use watershed_core::Result;
+use watershed_core::clock::Clock;
+
+pub use engine::{
+    Credentials, Engine, Executed, Ingest, IngestMode, Outcome, Prepared, Principal, RowStream, SessionKey,
+    TableEntry, TableKind,
+};
+pub use front::Front;
+pub use metadata::CATALOG;
+pub use registry::Bounds;
+pub use wire::plain as plain_type;
+
+/// Statements come as one message, and so do batches of rows.
+const REQUEST_BYTES_MAX: usize = 64 << 20;
+/// A statement that runs many times tells only its first notices.
+const NOTICES_MAX: usize = 100;
+
+/// What is kept for clients between their calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Prepared statements and what is bound to them.
+    pub prepared: Bounds,
+    /// Statements whose rows can still be fetched.
+    pub results: Bounds,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            prepared: Bounds {
+                entries_max: 10_000,
+                bytes_max: 256 << 20,
+                idle_max: Duration::from_secs(3_600),
+            },
+            results: Bounds {
+                entries_max: 10_000,
+                bytes_max: 128 << 20,
+                idle_max: Duration::from_secs(600),
+            },
+        }
+    }
+}
+
+/// The service, to be added to a server's routes.
+pub fn service(
+    engine: Arc<dyn Engine>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+) -> Result<FlightServiceServer<Front>> {
+    let front = Front::new(service::Service::new(engine, clock, options)?);
+    Ok(FlightServiceServer::new(front)
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX))
+}

@@ -1,0 +1,239 @@
+//! A scheduler's life from its first port to its last: all wiring, top to bottom.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use watershed_cluster::Channels;
+use watershed_core::clock::SystemClock;
+use watershed_core::net::{self, ClusterSecret, MAX_MESSAGE_BYTES, Readiness};
+use watershed_core::store::StoreRoot;
+use watershed_core::{Error, Result, SqlState};
+use watershed_sql::catalog::CatalogStore;
+use watershed_storage::delta::DeltaStore;
+use watershed_storage::session::{self, Resources};
+
+use crate::cluster::{ControlService, Membership};
+use crate::dispatch::Dispatch;
+use crate::dispatch::staged::Staged;
+use crate::engine::{Admission, Engine, Parts, Queries, Sessions};
+use crate::flight;
+use crate::system::ServiceRegistry;
+
+/// Statements that end by themselves may take this long after a shutdown was asked for.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How a scheduler runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub store: StoreRoot,
+    pub secret: ClusterSecret,
+    pub flight: SocketAddr,
+    pub http: SocketAddr,
+    pub cluster: SocketAddr,
+    pub threads: usize,
+    pub memory_limit: usize,
+    pub work_dir: PathBuf,
+    /// Statements that run at a time, and that wait for it.
+    pub max_running: usize,
+    pub max_waiting: usize,
+}
+
+/// A scheduler that is up.
+pub struct Scheduler {
+    pub flight_url: String,
+    pub http_url: String,
+    pub cluster_url: String,
+    pub membership: Arc<Membership>,
+    ready: Readiness,
+    engine: Engine,
+    shutdown: CancellationToken,
+    serving: JoinSet<Result<()>>,
+    _hearing: Hearing,
+}
+
+/// Starts a scheduler: when this returns, its ports are open and its catalog is there.
+pub async fn start(options: Options) -> Result<Scheduler> {
+    let shutdown = CancellationToken::new();
+    let clock = SystemClock::shared();
+    let resources = Resources {
+        memory_limit: options.memory_limit,
+        spill_dir: options.work_dir.join("spill"),
+        threads: options.threads,
+    };
+    let runtime = session::runtime(&options.store, &resources)?;
+    let membership = Arc::new(Membership::new(Arc::clone(&clock)));
+    let channels = Channels::new(options.secret.clone());
+    let staged = Staged::start(
+        Arc::clone(&membership),
+        channels.clone(),
+        Arc::clone(&runtime),
+        Arc::clone(&clock),
+    )
+    .await?;
+    let dispatch = Dispatch::new(
+        Arc::clone(&membership),
+        channels,
+        Arc::clone(&runtime),
+        staged.clone(),
+        options.threads,
+    );
+    let flight = net::bind(options.flight).await?;
+    let http = net::bind(options.http).await?;
+    // A runtime of its own: heartbeats are heard however busy the queries keep this process.
+    let hearing = Hearing::start()?;
+    let cluster = hearing.run(net::bind(options.cluster)).await?;
+    let (flight_url, http_url, cluster_url) = (flight.url(), http.url(), cluster.url());
+
+    let engine = Engine::start(Parts {
+        catalog: CatalogStore::open(&options.store).await?,
+        delta: DeltaStore::new(options.store.clone()),
+        root: options.store,
+        runtime,
+        membership: Arc::clone(&membership),
+        dispatch,
+        sessions: Sessions::new(Arc::clone(&clock)),
+        admission: Admission::new(options.max_running, options.max_waiting),
+        queries: Queries::new(Arc::clone(&clock)),
+        services: ServiceRegistry::default(),
+        flight_url: flight_url.clone(),
+        clock: Arc::clone(&clock),
+    })
+    .await?;
+
+    let ready = Readiness::default();
+    let mut serving = JoinSet::new();
+    let front = flight::service(Arc::new(engine.clone()), clock, flight::Options::default())?;
+    serving.spawn(net::serve_grpc(flight, Routes::new(front), shutdown.clone()));
+    serving.spawn(net::serve_http(
+        http,
+        net::health_router(ready.clone()),
+        shutdown.clone(),
+    ));
+    let control = FlightServiceServer::new(ControlService::new(Arc::clone(&membership)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let control = Routes::new(net::members_only(control, options.secret.clone()))
+        .add_service(net::members_only(staged.service(), options.secret));
+    serving.spawn(hearing.run(net::serve_grpc(cluster, control, shutdown.clone())));
+    let waking = staged.wake_executors(shutdown.clone());
+    serving.spawn(async move {
+        waking.await;
+        Ok(())
+    });
+    let watching = Arc::clone(&membership).watch(shutdown.clone());
+    serving.spawn(hearing.run(async move {
+        watching.await;
+        Ok(())
+    }));
+    Ok(Scheduler {
+        flight_url,
+        http_url,
+        cluster_url,
+        membership,
+        ready,
+        engine,
+        shutdown,
+        serving,
+        _hearing: hearing,
+    })
+}
+
+/// The runtime of the cluster port.
+struct Hearing(Option<tokio::runtime::Runtime>);
+
+impl Hearing {
+    fn start() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("cluster")
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                Error::new(
+                    SqlState::InsufficientResources,
+                    "the cluster's thread cannot be started",
+                )
+                .with_detail(error.to_string())
+            })?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs a task there; it ends with the runtime at the latest.
+    fn run<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> impl Future<Output = Result<T>> + Send + 'static {
+        let started = self.0.as_ref().map(|runtime| runtime.spawn(task));
+        async move {
+            match started {
+                Some(started) => ended(started.await),
+                None => Err(Error::internal("the cluster's thread has ended")),
+            }
+        }
+    }
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Scheduler {
+    /// Waits until so many executors have joined.
+    pub async fn wait_for_executors(&self, count: usize, timeout: Duration) -> Result<()> {
+        let mut changes = self.membership.subscribe();
+        let enough = changes.wait_for(|members| members.executors.len() >= count);
+        match tokio::time::timeout(timeout, enough).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Error::new(
+                SqlState::CannotConnectNow,
+                format!(
+                    "{} of {count} executors joined in time",
+                    self.membership.current().executors.len()
+                ),
+            )
+            .with_hint("Look at what the executors logged.")),
+        }
+    }
+
+    /// Says on `/readyz` that queries are answered.
+    pub fn set_ready(&self) {
+        self.ready.set(true);
+    }
+
+    /// Serves until `stop`, then lets running statements end for a while and cancels the rest.
+    pub async fn serve(mut self, stop: impl Future<Output = ()>) -> Result<()> {
+        let failed = tokio::select! {
+            ended = self.serving.join_next() => ended,
+            () = stop => None,
+        };
+        self.ready.set(false);
+        let queries = &self.engine.parts().queries;
+        let drained = async {
+            while queries.running() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            queries.cancel_all();
+        }
+        self.shutdown.cancel();
+        let mut outcome = failed.map_or(Ok(()), ended);
+        while let Some(joined) = self.serving.join_next().await {
+            outcome = outcome.and(ended(joined));
+        }
+        outcome
+    }
+}
+
+fn ended<T>(joined: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    joined.unwrap_or_else(|error| Err(Error::internal("a server task failed").with_detail(error.to_string())))
+}

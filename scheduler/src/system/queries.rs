@@ -1,0 +1,60 @@
+//! `system.queries`: what runs and what ran.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::scalar::ScalarValue;
+use watershed_core::Result;
+use watershed_sql::catalog::LiveDef;
+
+use super::rows::{Row, instant, integer, table, text};
+use crate::engine::{Parts, QueryRecord, QueryState};
+
+pub(super) fn provider(parts: &Parts, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
+    table(def, parts.queries.list().into_iter().map(row).collect())
+}
+
+fn row(query: QueryRecord) -> Row {
+    let sum = |of: fn(&watershed_storage::table::ScanReport) -> usize| -> ScalarValue {
+        integer(query.scans.iter().map(of).sum::<usize>() as u64)
+    };
+    let mut row = Row::from([
+        ("statement_id", text(query.id.to_string())),
+        ("session_id", text(query.session.to_string())),
+        ("principal", text(query.principal)),
+        ("statement", text(query.text)),
+        ("state", text(query.state.name())),
+        ("started_at", instant(query.started_at)),
+        (
+            "duration_ms",
+            ScalarValue::Float64(Some(query.elapsed.as_secs_f64() * 1e3)),
+        ),
+        ("row_count", integer(query.rows)),
+        ("rows_scanned", integer(query.rows_scanned)),
+        ("bytes_scanned", integer(query.bytes_scanned)),
+        ("files_total", sum(|scan| scan.files_total)),
+        ("files_scanned", sum(|scan| scan.files_scanned)),
+        ("shards_completed", integer(query.completed_shards)),
+        (
+            "shards_total",
+            integer(
+                query
+                    .scans
+                    .iter()
+                    .filter_map(|scan| scan.shards_total)
+                    .map(u64::from)
+                    .sum::<u64>(),
+            ),
+        ),
+        ("shards_scanned", sum(|scan| scan.shards_scanned.len())),
+        ("retries", integer(query.retries)),
+    ]);
+    row.extend(query.path.map(|path| ("execution", text(path))));
+    row.extend(query.path_reason.map(|why| ("reason", text(why))));
+    row.extend(query.ended_at.map(|at| ("finished_at", instant(at))));
+    if let QueryState::Failed { code, message } = query.state {
+        row.insert("error_code", text(code.as_str()));
+        row.insert("error_message", text(message));
+    }
+    row
+}

@@ -1,0 +1,51 @@
+//! `system.shards`: the shards of every sharded table, what lies in them, and who owns them now.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use watershed_core::Result;
+use watershed_sql::catalog::LiveDef;
+
+use super::rows::{Row, integer, table, text};
+use crate::engine::Parts;
+
+/// What lies in one shard.
+#[derive(Debug, Clone, Copy, Default)]
+struct Content {
+    files: u64,
+    rows: u64,
+    bytes: u64,
+}
+
+pub(super) async fn provider(parts: &Parts, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
+    let members = parts.membership.current();
+    let catalog = parts.catalog.current();
+    let mut rows = Vec::new();
+    for owned in catalog.tables() {
+        let Some(sharding) = &owned.layout.sharding else {
+            continue;
+        };
+        let mut contents = vec![Content::default(); sharding.shards as usize];
+        for file in &parts.delta.snapshot(&owned.layout).await?.files {
+            if let Some(content) = file.shard.and_then(|shard| contents.get_mut(shard as usize)) {
+                content.files += 1;
+                content.rows += file.rows.unwrap_or_default();
+                content.bytes += file.size;
+            }
+        }
+        let owners = members.ring.place(sharding.shards);
+        for (shard, content) in contents.into_iter().enumerate() {
+            let mut row = Row::from([
+                ("table_schema", text(&owned.schema)),
+                ("table_name", text(&owned.name)),
+                ("shard_id", integer(shard as u64)),
+                ("file_count", integer(content.files)),
+                ("row_count", integer(content.rows)),
+                ("size_bytes", integer(content.bytes)),
+            ]);
+            row.extend(owners.get(shard).map(|owner| ("owner", text(owner.as_str()))));
+            rows.push(row);
+        }
+    }
+    table(def, rows)
+}

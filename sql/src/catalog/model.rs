@@ -1,0 +1,180 @@
+//! The catalog at one version: immutable, shared, and all that planning needs to know.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watershed_core::error::{Error, Position, Result, SqlState, nearest};
+
+use super::builtin;
+use super::object::{Object, ObjectName, TableDef};
+use super::record::Change;
+
+/// The one catalog there is; it may stand before a schema's name.
+pub const CATALOG_NAME: &str = "watershed";
+/// Where names without a schema are looked up at first.
+pub const PUBLIC_SCHEMA: &str = "public";
+/// What operating needs to see.
+pub const SYSTEM_SCHEMA: &str = "system";
+/// The standard's description of the catalog; its tables are made when they are read.
+pub const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// All that exists, at one version of the catalog's log.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    /// The number of records it was made from.
+    pub version: u64,
+    schemas: BTreeMap<String, BTreeMap<String, Object>>,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl Catalog {
+    /// What is there before the first record: the live tables, which no record makes.
+    pub fn empty() -> Self {
+        let mut schemas: BTreeMap<String, BTreeMap<String, Object>> = BTreeMap::new();
+        schemas.insert(PUBLIC_SCHEMA.to_owned(), BTreeMap::new());
+        for def in builtin::live_tables() {
+            schemas
+                .entry(def.schema.clone())
+                .or_default()
+                .insert(def.name.clone(), Object::Live(Arc::clone(def)));
+        }
+        Self { version: 0, schemas }
+    }
+
+    /// The schemas' names, in order; `information_schema` is one of them.
+    pub fn schemas(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.schemas.keys().map(String::as_str).collect();
+        names.push(INFORMATION_SCHEMA);
+        names.sort_unstable();
+        names
+    }
+
+    pub fn has_schema(&self, schema: &str) -> bool {
+        schema == INFORMATION_SCHEMA || self.schemas.contains_key(schema)
+    }
+
+    /// A schema's objects, in the order of their names. None for a schema that is not there.
+    pub fn objects(&self, schema: &str) -> impl Iterator<Item = &Object> {
+        self.schemas.get(schema).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Every object of every schema.
+    pub fn all_objects(&self) -> impl Iterator<Item = &Object> {
+        self.schemas.values().flat_map(BTreeMap::values)
+    }
+
+    /// Every managed table.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableDef>> {
+        self.all_objects().filter_map(|object| match object {
+            Object::Table(def) => Some(def),
+            Object::External(_) | Object::View(_) | Object::Live(_) => None,
+        })
+    }
+
+    /// The object of exactly that name.
+    pub fn object(&self, schema: &str, name: &str) -> Option<&Object> {
+        self.schemas.get(schema)?.get(name)
+    }
+
+    /// The object a name means, or an error that helps to find the one that was meant.
+    pub fn resolve(&self, name: &ObjectName, current_schema: &str) -> Result<Object> {
+        let schema = name.schema_or(current_schema);
+        self.check_schema(schema, name.position)?;
+        match self.object(schema, &name.name) {
+            Some(object) => Ok(object.clone()),
+            None => Err(self.unknown(name, schema)),
+        }
+    }
+
+    /// An error unless the schema is there.
+    pub fn check_schema(&self, schema: &str, position: Option<Position>) -> Result<()> {
+        if self.has_schema(schema) {
+            return Ok(());
+        }
+        let mut error = Error::new(
+            SqlState::InvalidSchemaName,
+            format!("schema \"{schema}\" does not exist"),
+        );
+        if let Some(near) = nearest(schema, self.schemas()) {
+            error = error.with_hint(format!("Did you mean \"{near}\"?"));
+        }
+        if let Some(position) = position {
+            error = error.with_position(position);
+        }
+        Err(error)
+    }
+
+    fn unknown(&self, name: &ObjectName, schema: &str) -> Error {
+        let error = name.error(
+            SqlState::UndefinedTable,
+            format!("table or view \"{name}\" does not exist"),
+        );
+        let known: Vec<&str> = self.objects(schema).map(Object::name).collect();
+        if let Some(same) = known
+            .iter()
+            .find(|known| known.to_lowercase() == name.name.to_lowercase())
+        {
+            return error.with_hint(format!(
+                "Write \"{same}\" in double quotes, as names without quotes fold to lower case."
+            ));
+        }
+        let elsewhere = name.schema.is_none().then(|| {
+            self.all_objects()
+                .find(|object| object.name() == name.name && object.schema() != schema)
+        });
+        if let Some(Some(object)) = elsewhere {
+            return error.with_hint(format!(
+                "There is one in schema \"{0}\": write {0}.{1}.",
+                object.schema(),
+                object.name()
+            ));
+        }
+        match nearest(&name.name, known) {
+            Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+            None => error,
+        }
+    }
+
+    /// The catalog one record later.
+    pub(super) fn with(&self, changes: &[Change]) -> Self {
+        let mut next = self.clone();
+        next.version += 1;
+        for change in changes {
+            next.apply(change);
+        }
+        next
+    }
+
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::SchemaCreated { name } => {
+                self.schemas.entry(name.clone()).or_default();
+            }
+            Change::SchemaDropped { name } => {
+                self.schemas.remove(name);
+            }
+            Change::TableCreated(def) | Change::TableAltered(def) => {
+                self.put(Object::Table(Arc::new(def.clone())));
+            }
+            Change::ExternalCreated(def) => self.put(Object::External(Arc::new(def.clone()))),
+            Change::ViewCreated(def) => self.put(Object::View(Arc::new(def.clone()))),
+            Change::ObjectDropped { schema, name } => {
+                if let Some(objects) = self.schemas.get_mut(schema) {
+                    objects.remove(name);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, object: Object) {
+        self.schemas
+            .entry(object.schema().to_owned())
+            .or_default()
+            .insert(object.name().to_owned(), object);
+    }
+}

@@ -1,0 +1,92 @@
+//! The rules of `DROP`.
+
+use watershed_core::error::{Error, Result, SqlState};
+
+use super::Decision;
+use crate::catalog::model::{Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA};
+use crate::catalog::object::{Object, ObjectKind, ObjectName};
+use crate::catalog::record::Change;
+
+pub(super) fn schema(catalog: &Catalog, name: &str, if_exists: bool, cascade: bool) -> Result<Decision> {
+    if !catalog.has_schema(name) && if_exists {
+        return Ok(Decision::nothing(format!("schema \"{name}\" does not exist")));
+    }
+    catalog.check_schema(name, None)?;
+    if [PUBLIC_SCHEMA, SYSTEM_SCHEMA, INFORMATION_SCHEMA].contains(&name) {
+        return Err(Error::unsupported(format!(
+            "schema \"{name}\" is built in and cannot be dropped"
+        )));
+    }
+    let mut changes: Vec<Change> = catalog.objects(name).map(dropped).collect();
+    if !changes.is_empty() && !cascade {
+        let names: Vec<_> = catalog.objects(name).map(Object::name).take(5).collect();
+        return Err(Error::new(
+            SqlState::DependentObjectsStillExist,
+            format!("schema \"{name}\" is not empty"),
+        )
+        .with_detail(format!(
+            "{} objects are in it: {} …",
+            changes.len(),
+            names.join(", ")
+        ))
+        .with_hint("Write DROP SCHEMA … CASCADE to drop them with it."));
+    }
+    changes.push(Change::SchemaDropped {
+        name: name.to_owned(),
+    });
+    Ok(Decision::changes(changes))
+}
+
+pub(super) fn table(catalog: &Catalog, name: &ObjectName, schema: &str, if_exists: bool) -> Result<Decision> {
+    if let Some(nothing) = absent(catalog, name, schema, if_exists) {
+        return Ok(nothing);
+    }
+    let object = catalog.resolve(name, schema)?;
+    match object {
+        Object::Table(_) | Object::External(_) => Ok(Decision::changes(vec![dropped(&object)])),
+        Object::View(_) => Err(name
+            .error(SqlState::WrongObjectType, format!("\"{name}\" is a view"))
+            .with_hint("Write DROP VIEW.")),
+        Object::Live(_) => Err(undroppable(name, object.kind())),
+    }
+}
+
+pub(super) fn view(catalog: &Catalog, name: &ObjectName, schema: &str, if_exists: bool) -> Result<Decision> {
+    if let Some(nothing) = absent(catalog, name, schema, if_exists) {
+        return Ok(nothing);
+    }
+    let object = catalog.resolve(name, schema)?;
+    match object {
+        Object::View(_) => Ok(Decision::changes(vec![dropped(&object)])),
+        Object::Live(_) => Err(undroppable(name, object.kind())),
+        Object::Table(_) | Object::External(_) => Err(name
+            .error(
+                SqlState::WrongObjectType,
+                format!("\"{name}\" is {}", object.kind().described()),
+            )
+            .with_hint("Write DROP TABLE.")),
+    }
+}
+
+fn absent(catalog: &Catalog, name: &ObjectName, schema: &str, if_exists: bool) -> Option<Decision> {
+    let there = catalog.object(name.schema_or(schema), &name.name).is_some();
+    (if_exists && !there).then(|| Decision::nothing(format!("\"{name}\" does not exist")))
+}
+
+fn undroppable(name: &ObjectName, kind: ObjectKind) -> Error {
+    name.error(
+        SqlState::WrongObjectType,
+        format!(
+            "\"{name}\" is {} of the system and cannot be dropped",
+            kind.described()
+        ),
+    )
+    .with_hint("It is part of how the system works; its rows can be changed, itself it stays.")
+}
+
+fn dropped(object: &Object) -> Change {
+    Change::ObjectDropped {
+        schema: object.schema().to_owned(),
+        name: object.name().to_owned(),
+    }
+}

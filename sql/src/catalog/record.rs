@@ -1,0 +1,83 @@
+//! What the catalog's log holds: frozen, only ever grown.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use watershed_core::error::{Error, Result, SqlState};
+
+use super::object::{ExternalDef, TableDef, ViewDef};
+
+/// The newest form of records that this version reads and the one it writes.
+pub const FORMAT: u32 = 1;
+
+/// One statement's effect. A reader sees all of it or none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub format: u32,
+    pub at: DateTime<Utc>,
+    pub changes: Vec<Change>,
+}
+
+/// A fact that was decided. Replaying facts needs no rules: those were checked before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Change {
+    SchemaCreated {
+        name: String,
+    },
+    /// The schema was empty by then.
+    SchemaDropped {
+        name: String,
+    },
+    TableCreated(TableDef),
+    /// The table as it is now, under the same name.
+    TableAltered(TableDef),
+    ExternalCreated(ExternalDef),
+    ViewCreated(ViewDef),
+    ObjectDropped {
+        schema: String,
+        name: String,
+    },
+}
+
+impl Record {
+    pub fn new(changes: Vec<Change>) -> Self {
+        Self {
+            format: FORMAT,
+            at: Utc::now(),
+            changes,
+        }
+    }
+
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self)
+            .map_err(|error| Error::internal(format!("cannot encode a catalog record: {error}")))
+    }
+
+    /// Reads a record; `number` is its place in the log.
+    pub fn decode(number: u64, bytes: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let damaged = |error: serde_json::Error| {
+            Error::new(
+                SqlState::DataCorrupted,
+                format!("catalog record {number} cannot be read"),
+            )
+            .with_detail(error.to_string())
+        };
+        // The format alone at first: a newer record may hold what this version cannot name.
+        let Format { format } = serde_json::from_slice(bytes).map_err(damaged)?;
+        if format > FORMAT {
+            return Err(Error::new(
+                SqlState::DataCorrupted,
+                format!("catalog record {number} was written by a newer version"),
+            )
+            .with_detail(format!(
+                "Its format is {format}; this version reads up to {FORMAT}."
+            ))
+            .with_hint("Start the version that wrote it, or a later one."));
+        }
+        serde_json::from_slice(bytes).map_err(damaged)
+    }
+}

@@ -1,0 +1,144 @@
+//! The statements there are. Names are folded already; queries stay as sqlparser reads them.
+
+use std::collections::BTreeMap;
+
+use sqlparser::ast;
+use watershed_core::error::Position;
+use watershed_storage::layout::Column;
+
+use crate::catalog::{Alteration, ExternalFormat, ObjectName};
+
+/// One statement and its text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    pub statement: Statement,
+    /// As it was written, without the `;`.
+    pub text: String,
+}
+
+/// A statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Statement {
+    /// SELECT, VALUES, WITH, TABLE: always [`ast::Statement::Query`].
+    Query(Box<ast::Statement>),
+    Insert(Box<Insert>),
+    CreateTable(Box<CreateTable>),
+    /// The table's columns come from the query.
+    CreateTableAs {
+        table: Box<CreateTable>,
+        query: Box<ast::Query>,
+    },
+    CreateExternalTable(Box<CreateExternalTable>),
+    CreateView(Box<CreateView>),
+    CreateSchema {
+        name: String,
+        if_not_exists: bool,
+    },
+    DropTable {
+        name: ObjectName,
+        if_exists: bool,
+    },
+    DropView {
+        name: ObjectName,
+        if_exists: bool,
+    },
+    DropSchema {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    AlterTable {
+        name: ObjectName,
+        if_exists: bool,
+        alteration: Alteration,
+    },
+    Explain {
+        analyze: bool,
+        verbose: bool,
+        statement: Box<Statement>,
+    },
+    /// `None` is `DEFAULT`.
+    Set {
+        name: String,
+        value: Option<String>,
+    },
+    ShowVariable {
+        name: String,
+    },
+    ShowAll,
+    ShowTables {
+        schema: Option<String>,
+        pattern: Option<String>,
+    },
+    ShowSchemas,
+    ShowColumns {
+        table: ObjectName,
+    },
+    ShowCreate {
+        table: ObjectName,
+    },
+    Describe {
+        table: ObjectName,
+    },
+    Use {
+        schema: String,
+    },
+}
+
+/// `INSERT INTO table [(columns)] query`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Insert {
+    pub table: ObjectName,
+    /// Empty where none were named.
+    pub columns: Vec<(String, Option<Position>)>,
+    pub source: Box<ast::Query>,
+}
+
+/// `CREATE TABLE`, not yet checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateTable {
+    pub name: ObjectName,
+    pub if_not_exists: bool,
+    /// A partition column declared in `PARTITIONED BY` stands last.
+    pub columns: Vec<Column>,
+    pub primary_key: Vec<String>,
+    pub partition_by: Vec<String>,
+    pub sharding: Option<Clustering>,
+    pub sort_by: Vec<String>,
+    /// The value of the option `shard_map`.
+    pub shard_map: Option<String>,
+}
+
+/// `CLUSTERED BY (key) INTO n BUCKETS`, or its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clustering {
+    pub key: String,
+    /// `None` where only the key was given.
+    pub shards: Option<u32>,
+}
+
+/// `CREATE EXTERNAL TABLE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateExternalTable {
+    pub name: ObjectName,
+    pub if_not_exists: bool,
+    pub or_replace: bool,
+    pub columns: Vec<Column>,
+    pub format: ExternalFormat,
+    pub location: String,
+    pub partition_by: Vec<String>,
+    pub options: BTreeMap<String, String>,
+}
+
+/// `CREATE VIEW`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateView {
+    pub name: ObjectName,
+    pub if_not_exists: bool,
+    pub or_replace: bool,
+    /// Empty where the query names them.
+    pub columns: Vec<String>,
+    pub query: Box<ast::Query>,
+    /// The query as it was written.
+    pub text: String,
+}

@@ -1,0 +1,34 @@
+//! Text becomes statements: syntax only, no names are looked up.
+
+mod alter;
+mod ast;
+mod balance;
+mod columns;
+mod create;
+mod error;
+mod external;
+mod grammar;
+mod limits;
+mod parser;
+mod query;
+mod session;
+mod show;
+mod tokens;
+mod types;
+mod unparse;
+mod words;
+
+pub use ast::{Clustering, CreateExternalTable, CreateTable, CreateView, Insert, Parsed, Statement};
+pub use limits::{DEPTH_LIMIT, OR_LIMIT, SUBQUERY_LIMIT, TEXT_LIMIT, TOKEN_LIMIT};
+pub use parser::parse;
+pub use unparse::{identifier, literal, show_create};
+pub use words::{EXPRESSION_KEYWORDS, STATEMENT_KEYWORDS};
+
+pub(crate) use error::at;
+pub(crate) use limits::with_room;
+pub(crate) use parser::{parse_expression, parse_query};
+pub(crate) use query::read_name;
+pub(crate) use types::{column_type, folded};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+//! `CREATE`, `DROP`, `ALTER`: definitions checked as far as the statement itself tells. What depends
+//! on other objects the catalog checks when it is applied.
+
+use datafusion::logical_expr::LogicalPlan;
+use sqlparser::ast::Query;
+use std::ops::ControlFlow;
+use watershed_core::error::{Error, Result, SqlState, nearest};
+use watershed_core::id::TableId;
+use watershed_storage::layout::{
+    Column, ColumnType, JSON_TYPE, SHARD_COLUMN, Sharding, TYPE_METADATA, TableLayout,
+};
+
+use super::names::{self, Names};
+use super::{Plan, PlanContext, generated, insert, parameters, query};
+use crate::catalog::{ExternalDef, ObjectName, Op, ShardMapChoice, ViewDef, builtin_form, settle};
+use crate::dialect::{CreateExternalTable, CreateTable, CreateView, Statement, read_name};
+
+pub(super) async fn create_table(table: CreateTable, context: &PlanContext<'_>) -> Result<Plan> {
+    let names = Names::none(context);
+    for column in &table.columns {
+        generated::check(column, &table.columns, &names)?;
+    }
+    let columns = table.columns.clone();
+    let layout = layout(&table, columns, context)?;
+    Ok(Plan::Ddl(operation(table, layout, context)))
+}
+
+pub(super) async fn create_table_as(
+    table: CreateTable,
+    source: Box<Query>,
+    context: &PlanContext<'_>,
+) -> Result<Plan> {
+    let names = Names::load(&*source, context.current_schema, context, &[]).await?;
+    let schema = table.name.schema_or(context.current_schema).to_owned();
+    let plan = query::plan_body(&source, context.current_schema, context, &[]).await?;
+    let plan = query::finish(plan, context)?;
+    let columns = columns_of(&plan)?;
+    let layout = layout(&table, columns, context)?;
+    let exists = context.catalog.object(&schema, &table.name.name).is_some();
+    let if_not_exists = table.if_not_exists;
+    if exists && !if_not_exists {
+        return Err(table
+            .name
+            .error(
+                SqlState::DuplicateTable,
+                format!("\"{}\" exists already", table.name),
+            )
+            .with_hint("Write IF NOT EXISTS to go on, or drop it first."));
+    }
+    context.catalog.check_schema(&schema, table.name.position)?;
+    let places: Vec<usize> = (0..layout.columns.len()).collect();
+    let input = insert::assign(plan, &places, &layout.columns, &names, context)?;
+    let input = query::typed(input, context)?;
+    let op = operation(table, layout.clone(), context);
+    if exists {
+        // Nothing is made: the catalog says so in a notice.
+        return Ok(Plan::Ddl(op));
+    }
+    Ok(Plan::CreateTableAs { op, layout, input })
+}
+
+fn operation(table: CreateTable, layout: TableLayout, context: &PlanContext<'_>) -> Op {
+    let schema = table.name.schema_or(context.current_schema).to_owned();
+    // The documented tables get their documented layout wherever they are made anew.
+    let layout = match builtin_form(&schema, &table.name.name, &layout) {
+        Some(def) if context.catalog.object(&schema, &table.name.name).is_none() => {
+            TableLayout::clone(&def.layout)
+        }
+        Some(_) | None => layout,
+    };
+    Op::CreateTable {
+        schema,
+        name: table.name.name,
+        layout,
+        if_not_exists: table.if_not_exists,
+        existing_unwritten: false,
+    }
+}
+
+/// The columns of a table that a query fills.
+fn columns_of(plan: &LogicalPlan) -> Result<Vec<Column>> {
+    plan.schema()
+        .fields()
+        .iter()
+        .map(|field| {
+            let json = field
+                .metadata()
+                .get(TYPE_METADATA)
+                .is_some_and(|kind| kind == JSON_TYPE);
+            let kind = match ColumnType::from_arrow(field.data_type()) {
+                Some(ColumnType::String) if json => ColumnType::Json,
+                Some(kind) => kind,
+                None => {
+                    return Err(Error::unsupported(format!(
+                        "column \"{}\" is {}, which no table stores",
+                        field.name(),
+                        field.data_type()
+                    ))
+                    .with_hint("Convert it with CAST in the query."));
+                }
+            };
+            Ok(Column::new(field.name(), kind))
+        })
+        .collect()
+}
+
+/// The layout a definition means.
+fn layout(table: &CreateTable, mut columns: Vec<Column>, context: &PlanContext<'_>) -> Result<TableLayout> {
+    check_columns(&columns)?;
+    let known = |what: &str, names: &[String]| -> Result<()> {
+        let mut seen: Vec<&String> = Vec::new();
+        for name in names {
+            find(&columns, name, what)?;
+            if seen.contains(&name) {
+                return Err(Error::new(
+                    SqlState::DuplicateColumn,
+                    format!("column \"{name}\" stands twice in {what}"),
+                ));
+            }
+            seen.push(name);
+        }
+        Ok(())
+    };
+    known("PRIMARY KEY", &table.primary_key)?;
+    known("PARTITIONED BY", &table.partition_by)?;
+    known("SORTED BY", &table.sort_by)?;
+    check_kinds(table, &columns)?;
+    if table.partition_by.len() == columns.len() {
+        return Err(Error::new(
+            SqlState::InvalidTableDefinition,
+            "a table needs a column that is no partition",
+        ));
+    }
+    for column in &mut columns {
+        column.nullable &= !table.primary_key.contains(&column.name);
+    }
+    let mut layout = TableLayout {
+        id: TableId::generate(),
+        columns,
+        primary_key: table.primary_key.clone(),
+        partition_by: table.partition_by.clone(),
+        sharding: table.sharding.as_ref().map(|clustering| Sharding {
+            key: clustering.key.clone(),
+            shards: clustering.shards.unwrap_or(crate::catalog::DEFAULT_SHARDS),
+        }),
+        sort_by: table.sort_by.clone(),
+        shard_map: None,
+    };
+    let choice = match &table.shard_map {
+        Some(name) => ShardMapChoice::Named(name.clone()),
+        None => ShardMapChoice::Default,
+    };
+    let shards = table.sharding.as_ref().and_then(|clustering| clustering.shards);
+    settle(&mut layout, shards, &choice, &context.catalog)?;
+    Ok(layout)
+}
+
+fn check_columns(columns: &[Column]) -> Result<()> {
+    for (index, column) in columns.iter().enumerate() {
+        if columns[..index].iter().any(|other| other.name == column.name) {
+            return Err(Error::new(
+                SqlState::DuplicateColumn,
+                format!("column \"{}\" stands twice", column.name),
+            ));
+        }
+        if column.name == SHARD_COLUMN || column.name.is_empty() {
+            return Err(Error::new(
+                SqlState::InvalidTableDefinition,
+                format!("a column cannot be named \"{}\"", column.name),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What may be a key, a partition, a shard key.
+fn check_kinds(table: &CreateTable, columns: &[Column]) -> Result<()> {
+    let refuse = |name: &str, what: &str, hint: &str| {
+        Err(Error::new(
+            SqlState::InvalidTableDefinition,
+            format!("column \"{name}\" cannot be {what}"),
+        )
+        .with_hint(hint))
+    };
+    for name in table.primary_key.iter().chain(&table.sort_by) {
+        let kind = &find(columns, name, "the key")?.data_type;
+        if matches!(
+            kind,
+            ColumnType::Json | ColumnType::Array(_) | ColumnType::Struct(_)
+        ) {
+            return refuse(name, "a key", "Keys are numbers, texts, dates or timestamps.");
+        }
+    }
+    for name in &table.partition_by {
+        let kind = &find(columns, name, "PARTITIONED BY")?.data_type;
+        let fits = matches!(
+            kind,
+            ColumnType::Boolean
+                | ColumnType::TinyInt
+                | ColumnType::SmallInt
+                | ColumnType::Int
+                | ColumnType::BigInt
+                | ColumnType::String
+                | ColumnType::Date
+        );
+        if !fits {
+            return refuse(
+                name,
+                "a partition",
+                "Partitions are of whole numbers, texts, dates or booleans.",
+            );
+        }
+    }
+    if let Some(clustering) = &table.sharding {
+        let kind = &find(columns, &clustering.key, "CLUSTERED BY")?.data_type;
+        let fits = matches!(
+            kind,
+            ColumnType::TinyInt
+                | ColumnType::SmallInt
+                | ColumnType::Int
+                | ColumnType::BigInt
+                | ColumnType::String
+                | ColumnType::Date
+                | ColumnType::Timestamp
+        );
+        if !fits {
+            return refuse(
+                &clustering.key,
+                "a shard key",
+                "A shard key is a whole number, a text, a date or a timestamp.",
+            );
+        }
+        if table.partition_by.contains(&clustering.key) {
+            return refuse(
+                &clustering.key,
+                "a partition and the shard key",
+                "Choose another column for one of them.",
+            );
+        }
+    }
+    Ok(())
+}
+
+fn find<'c>(columns: &'c [Column], name: &str, what: &str) -> Result<&'c Column> {
+    columns.iter().find(|column| column.name == name).ok_or_else(|| {
+        let error = Error::new(
+            SqlState::UndefinedColumn,
+            format!("column \"{name}\" in {what} does not exist"),
+        );
+        match nearest(name, columns.iter().map(|column| column.name.as_str())) {
+            Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+            None => error,
+        }
+    })
+}
+
+pub(super) fn create_external(table: CreateExternalTable, context: &PlanContext<'_>) -> Result<Plan> {
+    check_columns(&table.columns)?;
+    if !table.columns.is_empty() {
+        for name in &table.partition_by {
+            find(&table.columns, name, "PARTITIONED BY")?;
+        }
+    }
+    if table.location.trim().is_empty() {
+        return Err(Error::new(SqlState::InvalidParameterValue, "LOCATION is empty"));
+    }
+    Ok(Plan::Ddl(Op::CreateExternal {
+        def: ExternalDef {
+            schema: table.name.schema_or(context.current_schema).to_owned(),
+            name: table.name.name,
+            format: table.format,
+            location: table.location,
+            columns: table.columns,
+            partition_by: table.partition_by,
+            options: table.options,
+        },
+        if_not_exists: table.if_not_exists,
+        or_replace: table.or_replace,
+    }))
+}
+
+pub(super) async fn create_view(view: CreateView, context: &PlanContext<'_>) -> Result<Plan> {
+    let schema = view.name.schema_or(context.current_schema).to_owned();
+    context.catalog.check_schema(&schema, view.name.position)?;
+    let (body, sql) = qualified(view.query, view.text, &schema, context)?;
+    // A view that reads itself would be expanded for ever.
+    let expanding = [(schema.clone(), view.name.name.clone())];
+    let plan = query::plan_body(&body, &schema, context, &expanding).await?;
+    if parameters::any(&plan)? {
+        return Err(view
+            .name
+            .error(SqlState::UndefinedParameter, "a view has no parameters"));
+    }
+    let plan = query::rename(query::finish(plan, context)?, &view.columns)?;
+    let mut seen: Vec<&str> = Vec::new();
+    for field in plan.schema().fields() {
+        if seen.contains(&field.name().as_str()) {
+            return Err(Error::new(
+                SqlState::DuplicateColumn,
+                format!("column \"{}\" stands twice in the view", field.name()),
+            )
+            .with_hint("Give one of them another name with AS."));
+        }
+        seen.push(field.name());
+    }
+    Ok(Plan::Ddl(Op::CreateView {
+        def: ViewDef {
+            schema,
+            name: view.name.name,
+            sql,
+            columns: view.columns,
+            builtin: false,
+        },
+        if_not_exists: view.if_not_exists,
+        or_replace: view.or_replace,
+    }))
+}
+
+/// A view's query that means the same wherever it is read: names without a schema are looked up in the
+/// view's own, so that those of another current schema are written out.
+fn qualified(
+    mut query: Box<Query>,
+    text: String,
+    schema: &str,
+    context: &PlanContext<'_>,
+) -> Result<(Box<Query>, String)> {
+    if schema == context.current_schema {
+        return Ok((query, text));
+    }
+    let common = names::common_names(&*query);
+    let walked: ControlFlow<Error> = sqlparser::ast::visit_relations_mut(&mut *query, |name| {
+        let named = match read_name(name) {
+            Ok(named) => named,
+            Err(error) => return ControlFlow::Break(error),
+        };
+        let ObjectName {
+            schema: None,
+            name: bare,
+            ..
+        } = named
+        else {
+            return ControlFlow::Continue(());
+        };
+        if !common.contains(&bare) && context.catalog.object(context.current_schema, &bare).is_some() {
+            let ident = sqlparser::ast::Ident::with_quote('"', context.current_schema);
+            name.0
+                .insert(0, sqlparser::ast::ObjectNamePart::Identifier(ident));
+        }
+        ControlFlow::Continue(())
+    });
+    match walked {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => {
+            let text = query.to_string();
+            Ok((query, text))
+        }
+    }
+}
+
+/// Statements that say all there is to say.
+pub(super) fn simple(statement: Statement, context: &PlanContext<'_>) -> Result<Plan> {
+    let schema = context.current_schema.to_owned();
+    Ok(Plan::Ddl(match statement {
+        Statement::CreateSchema { name, if_not_exists } => Op::CreateSchema { name, if_not_exists },
+        Statement::DropSchema {
+            name,
+            if_exists,
+            cascade,
+        } => Op::DropSchema {
+            name,
+            if_exists,
+            cascade,
+        },
+        Statement::DropTable { name, if_exists } => Op::DropTable {
+            schema,
+            name,
+            if_exists,
+        },
+        Statement::DropView { name, if_exists } => Op::DropView {
+            schema,
+            name,
+            if_exists,
+        },
+        Statement::AlterTable {
+            name,
+            if_exists,
+            alteration,
+        } => Op::AlterTable {
+            schema,
+            name,
+            if_exists,
+            alteration,
+        },
+        other => {
+            return Err(Error::internal(format!("no change of the catalog: {other:?}")));
+        }
+    }))
+}

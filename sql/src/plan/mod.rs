@@ -1,0 +1,226 @@
+//! Statements become plans: typed, checked against one catalog snapshot, and not yet run.
+//!
+//! Names become tables in [`names`], queries plans in [`query`]. What DataFusion decides otherwise than
+//! we promise is put right in [`temporal`], before its own rules see the plan.
+
+mod ddl;
+mod distinct_names;
+mod error;
+mod explain;
+mod generated;
+mod information_schema;
+mod insert;
+mod literals;
+mod names;
+mod now;
+mod parameters;
+mod query;
+mod rows;
+mod session;
+mod show;
+mod temporal;
+mod types;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::scalar::ScalarValue;
+use watershed_core::error::{Error, Result, SqlState};
+use watershed_core::settings::Settings;
+use watershed_storage::layout::TableLayout;
+
+use crate::catalog::{Catalog, LiveDef, Object, Op, TableDef};
+use crate::dialect::Statement;
+
+pub use explain::explain_schema;
+pub use query::object_schema;
+
+pub(crate) use generated::expression_columns;
+
+/// Where the rows of objects come from. Versions of tables are pinned behind it: one statement sees
+/// one version of each.
+#[async_trait]
+pub trait Tables: Send + Sync {
+    /// The rows of a table, an external table or a live table. It is never asked for a view.
+    async fn provider(&self, object: &Object) -> Result<Arc<dyn TableProvider>>;
+}
+
+/// What a statement is planned against.
+pub struct PlanContext<'a> {
+    pub catalog: Arc<Catalog>,
+    pub state: &'a SessionState,
+    pub tables: &'a dyn Tables,
+    pub current_schema: &'a str,
+    pub settings: &'a Settings,
+}
+
+/// What is to be done for a statement.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one plan per statement, and it is moved a few times only"
+)]
+pub enum Plan {
+    /// Gives rows. `SHOW` and `DESCRIBE` are queries too.
+    Query(LogicalPlan),
+    Explain {
+        analyze: bool,
+        verbose: bool,
+        plan: Box<Plan>,
+    },
+    Ddl(Op),
+    /// `input` gives exactly the layout's columns.
+    CreateTableAs {
+        op: Op,
+        layout: TableLayout,
+        input: LogicalPlan,
+    },
+    /// `input` gives exactly the layout's columns, generated ones computed.
+    Insert {
+        table: Arc<TableDef>,
+        input: LogicalPlan,
+    },
+    /// `input` gives exactly the table's columns.
+    InsertLive {
+        table: Arc<LiveDef>,
+        input: LogicalPlan,
+    },
+    /// `None` goes back to the default.
+    Set {
+        name: String,
+        value: Option<String>,
+    },
+    Use {
+        schema: String,
+    },
+}
+
+impl Plan {
+    /// Whether it gives rows.
+    pub fn is_query(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Explain { .. })
+    }
+
+    /// The schema of its rows; empty where it gives none.
+    pub fn schema(&self) -> SchemaRef {
+        match self {
+            Self::Query(plan) => Arc::clone(plan.schema().inner()),
+            Self::Explain { .. } => explain_schema(),
+            Self::Ddl(_)
+            | Self::CreateTableAs { .. }
+            | Self::Insert { .. }
+            | Self::InsertLive { .. }
+            | Self::Set { .. }
+            | Self::Use { .. } => Arc::new(Schema::empty()),
+        }
+    }
+
+    /// The types of `$1` to `$n`, in that order. `None` for a number that the statement skips.
+    pub fn parameter_types(&self) -> Result<Vec<Option<DataType>>> {
+        match self.logical() {
+            Some(plan) => parameters::types(plan),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The plan with its parameters replaced by values, cast to the parameters' types.
+    pub fn bind(self, params: &[ScalarValue]) -> Result<Plan> {
+        let types = self.parameter_types()?;
+        if types.len() != params.len() {
+            return Err(Error::new(
+                SqlState::UndefinedParameter,
+                format!(
+                    "the statement has {} parameters, but {} values were given",
+                    types.len(),
+                    params.len()
+                ),
+            ));
+        }
+        if types.is_empty() {
+            return Ok(self);
+        }
+        let values = parameters::values(&types, params)?;
+        self.map_logical(|plan| crate::dialect::with_room(|| parameters::replace(plan, &values)))
+    }
+
+    fn logical(&self) -> Option<&LogicalPlan> {
+        match self {
+            Self::Query(plan)
+            | Self::CreateTableAs { input: plan, .. }
+            | Self::Insert { input: plan, .. }
+            | Self::InsertLive { input: plan, .. } => Some(plan),
+            Self::Explain { plan, .. } => plan.logical(),
+            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } => None,
+        }
+    }
+
+    fn map_logical(self, f: impl FnOnce(LogicalPlan) -> Result<LogicalPlan>) -> Result<Self> {
+        Ok(match self {
+            Self::Query(plan) => Self::Query(f(plan)?),
+            Self::CreateTableAs { op, layout, input } => Self::CreateTableAs {
+                op,
+                layout,
+                input: f(input)?,
+            },
+            Self::Insert { table, input } => Self::Insert {
+                table,
+                input: f(input)?,
+            },
+            Self::InsertLive { table, input } => Self::InsertLive {
+                table,
+                input: f(input)?,
+            },
+            Self::Explain {
+                analyze,
+                verbose,
+                plan,
+            } => {
+                // A box for the closure, as the type of an inner call would hold that of the outer.
+                let f: Box<dyn FnOnce(LogicalPlan) -> Result<LogicalPlan>> = Box::new(f);
+                Self::Explain {
+                    analyze,
+                    verbose,
+                    plan: Box::new(plan.map_logical(f)?),
+                }
+            }
+            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } => self,
+        })
+    }
+}
+
+/// Plans one statement.
+pub async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Plan> {
+    match statement {
+        Statement::Query(statement) => Ok(Plan::Query(query::plan(&statement, context).await?)),
+        Statement::Insert(insert) => insert::plan(*insert, context).await,
+        Statement::Explain {
+            analyze,
+            verbose,
+            statement,
+        } => explain::plan(analyze, verbose, *statement, context).await,
+        Statement::CreateTable(table) => ddl::create_table(*table, context).await,
+        Statement::CreateTableAs { table, query } => ddl::create_table_as(*table, query, context).await,
+        Statement::CreateExternalTable(table) => ddl::create_external(*table, context),
+        Statement::CreateView(view) => ddl::create_view(*view, context).await,
+        Statement::CreateSchema { .. }
+        | Statement::DropTable { .. }
+        | Statement::DropView { .. }
+        | Statement::DropSchema { .. }
+        | Statement::AlterTable { .. } => ddl::simple(statement, context),
+        Statement::Set { .. } | Statement::Use { .. } => session::plan(statement, context),
+        Statement::ShowVariable { .. }
+        | Statement::ShowAll
+        | Statement::ShowTables { .. }
+        | Statement::ShowSchemas
+        | Statement::ShowColumns { .. }
+        | Statement::ShowCreate { .. }
+        | Statement::Describe { .. } => show::plan(statement, context).await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

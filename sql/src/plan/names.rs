@@ -1,0 +1,260 @@
+//! Names become tables: what a query reads is found before it is planned, views with all they read.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::catalog::view::ViewTable;
+use datafusion::common::TableReference;
+use datafusion::datasource::{cte_worktable::CteWorkTable, provider_as_source};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use futures::future::BoxFuture;
+use sqlparser::ast::{self, Query, Visit, Visitor};
+use watershed_core::error::{Error, Result, SqlState};
+use watershed_storage::error::into_datafusion;
+
+use super::types::Types;
+use super::{PlanContext, information_schema, now, query};
+use crate::catalog::{CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, ViewDef};
+use crate::dialect::{folded, parse_query, read_name, with_room};
+
+/// Views that may read one another in a row.
+const VIEW_DEPTH_MAX: usize = 32;
+
+/// A schema, where one is given, and a name.
+type Key = (Option<String>, String);
+
+/// What a statement's names mean: what `SqlToRel` asks for.
+pub(super) struct Names<'a> {
+    state: &'a SessionState,
+    types: Arc<dyn TypePlanner>,
+    /// By schema and name as the statement gives them. An error is told only if the name is used, as
+    /// it may be that of a common table expression.
+    sources: HashMap<Key, Result<Arc<dyn TableSource>>>,
+}
+
+/// The views being expanded, outermost first.
+pub(super) type Expanding<'v> = &'v [(String, String)];
+
+impl<'a> Names<'a> {
+    /// Without any table: for expressions.
+    pub(super) fn none(context: &PlanContext<'a>) -> Self {
+        Self {
+            state: context.state,
+            types: Arc::new(Types),
+            sources: HashMap::new(),
+        }
+    }
+
+    /// All that a part of a statement names, as seen from a schema.
+    pub(super) async fn load(
+        node: &impl Visit,
+        schema: &str,
+        context: &PlanContext<'a>,
+        expanding: Expanding<'_>,
+    ) -> Result<Self> {
+        let mut names = Self::none(context);
+        for name in relations(node) {
+            let Ok(name) = read_name(&name) else {
+                continue;
+            };
+            let key = (name.schema.clone(), name.name.clone());
+            if let Entry::Vacant(unknown) = names.sources.entry(key) {
+                unknown.insert(source(&name, schema, context, expanding).await);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// The relations that a part of a statement names, in order.
+pub(super) fn relations(node: &impl Visit) -> Vec<ast::ObjectName> {
+    struct Relations(Vec<ast::ObjectName>);
+    impl Visitor for Relations {
+        type Break = ();
+        fn pre_visit_relation(&mut self, name: &ast::ObjectName) -> ControlFlow<()> {
+            self.0.push(name.clone());
+            ControlFlow::Continue(())
+        }
+    }
+    let mut relations = Relations(Vec::new());
+    let walked = with_room(|| node.visit(&mut relations));
+    debug_assert!(walked.is_continue(), "the visitor never breaks");
+    relations.0
+}
+
+/// The names that common table expressions give, anywhere in it.
+pub(super) fn common_names(node: &impl Visit) -> Vec<String> {
+    struct Common(Vec<String>);
+    impl Visitor for Common {
+        type Break = ();
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+            for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+                self.0.push(folded(&cte.alias.name));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut common = Common(Vec::new());
+    let walked = with_room(|| node.visit(&mut common));
+    debug_assert!(walked.is_continue(), "the visitor never breaks");
+    common.0
+}
+
+async fn source(
+    name: &ObjectName,
+    schema: &str,
+    context: &PlanContext<'_>,
+    expanding: Expanding<'_>,
+) -> Result<Arc<dyn TableSource>> {
+    let provider = provider(name, schema, context, expanding).await?;
+    Ok(provider_as_source(provider))
+}
+
+fn provider<'f>(
+    name: &'f ObjectName,
+    schema: &'f str,
+    context: &'f PlanContext<'_>,
+    expanding: Expanding<'f>,
+) -> BoxFuture<'f, Result<Arc<dyn TableProvider>>> {
+    // Boxed, as views read views.
+    Box::pin(async move {
+        if name.schema_or(schema) == INFORMATION_SCHEMA {
+            return information_schema::provider(name, context, expanding).await;
+        }
+        match context.catalog.resolve(name, schema)? {
+            Object::View(def) => {
+                let plan = expand(&def, context, expanding).await?;
+                Ok(Arc::new(ViewTable::new(plan, Some(def.sql.clone()))) as _)
+            }
+            object => context.tables.provider(&object).await,
+        }
+    })
+}
+
+/// The plan of a view.
+pub(super) async fn expand(
+    def: &ViewDef,
+    context: &PlanContext<'_>,
+    expanding: Expanding<'_>,
+) -> Result<datafusion::logical_expr::LogicalPlan> {
+    let me = (def.schema.clone(), def.name.clone());
+    if expanding.contains(&me) || expanding.len() >= VIEW_DEPTH_MAX {
+        return Err(Error::new(
+            SqlState::InvalidTableDefinition,
+            format!("view \"{}\" reads itself, or views are nested too deep", def.name),
+        ));
+    }
+    let mut inner = expanding.to_vec();
+    inner.push(me);
+    let query = parse_query(&def.sql)?;
+    let plan = query::plan_body(&query, &def.schema, context, &inner)
+        .await
+        .map_err(|error| {
+            // Its positions are places in the view's text, not in the statement's.
+            let mut told = Error::new(error.code(), format!("view \"{}\": {error}", def.name));
+            if let Some(detail) = error.detail() {
+                told = told.with_detail(detail);
+            }
+            match error.hint() {
+                Some(hint) => told.with_hint(hint),
+                None => told,
+            }
+        })?;
+    query::rename(plan, &def.columns)
+}
+
+fn key(name: &TableReference) -> Result<Key> {
+    match name.catalog() {
+        Some(catalog) if catalog != CATALOG_NAME => Err(Error::new(
+            SqlState::InvalidCatalogName,
+            format!("catalog \"{catalog}\" does not exist"),
+        )),
+        Some(_) | None => Ok((name.schema().map(str::to_owned), name.table().to_owned())),
+    }
+}
+
+impl ContextProvider for Names<'_> {
+    fn get_table_source(&self, name: TableReference) -> datafusion::common::Result<Arc<dyn TableSource>> {
+        let found = key(&name).and_then(|key| match self.sources.get(&key) {
+            Some(found) => found.clone(),
+            None => Err(Error::new(
+                SqlState::UndefinedTable,
+                format!("table or view \"{name}\" does not exist"),
+            )),
+        });
+        found.map_err(into_datafusion)
+    }
+
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        args: Vec<Expr>,
+    ) -> datafusion::common::Result<Arc<dyn TableSource>> {
+        query::table_function(self.state, name, args)
+    }
+
+    fn create_cte_work_table(
+        &self,
+        name: &str,
+        schema: arrow::datatypes::SchemaRef,
+    ) -> datafusion::common::Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        self.state.relation_planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::clone(&self.types))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        now::function(name).or_else(|| self.state.scalar_functions().get(name).cloned())
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<arrow::datatypes::DataType> {
+        None
+    }
+
+    fn options(&self) -> &datafusion::config::ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.state.window_functions().keys().cloned().collect()
+    }
+}

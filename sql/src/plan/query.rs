@@ -1,0 +1,193 @@
+//! Queries: names found, planned by DataFusion, put right, and typed by its analyzer.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableFunctionArgs;
+use datafusion::common::{Column, DFSchema, plan_err};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use sqlparser::ast::{self, Query};
+use watershed_core::error::{Error, Result, SqlState};
+use watershed_storage::error::from_datafusion;
+
+use super::names::{self, Expanding, Names};
+use super::{PlanContext, distinct_names, error, parameters, temporal};
+use crate::catalog::Object;
+use crate::dialect::with_room;
+
+/// Plans a query as a statement: typed, its parameters too.
+pub(super) async fn plan(statement: &ast::Statement, context: &PlanContext<'_>) -> Result<LogicalPlan> {
+    let ast::Statement::Query(query) = statement else {
+        return Err(Error::internal("a statement that is no query was planned as one"));
+    };
+    let names = Names::load(&**query, context.current_schema, context, &[]).await?;
+    let plan = to_plan_with_any_names(query, &names, &mut PlannerContext::new())?;
+    finish(plan, context).map_err(|error| error::at_query(error, query))
+}
+
+/// Plans a query as a part of another, of a view or of a table: not typed yet.
+pub(super) async fn plan_body(
+    query: &Query,
+    schema: &str,
+    context: &PlanContext<'_>,
+    expanding: Expanding<'_>,
+) -> Result<LogicalPlan> {
+    let names = Names::load(query, schema, context, expanding).await?;
+    with_room(|| {
+        let planned = to_logical(Box::new(query.clone()), &names, &mut PlannerContext::new());
+        planned.map_err(|found| error::refine(found, query, &names))
+    })
+}
+
+/// What DataFusion makes of a query's text. Columns may be called the same, as in SQL they may.
+pub(super) fn to_plan_with_any_names(
+    query: &Query,
+    names: &Names<'_>,
+    planner: &mut PlannerContext,
+) -> Result<LogicalPlan> {
+    with_room(|| {
+        let found = match to_logical(Box::new(query.clone()), names, &mut planner.clone()) {
+            Ok(plan) => return Ok(plan),
+            Err(found) => found,
+        };
+        if !error::duplicate_names(&found) {
+            return Err(error::refine(found, query, names));
+        }
+        let distinct = distinct_names::give(Box::new(query.clone()));
+        to_logical(distinct, names, planner).map_err(|found| error::refine(found, query, names))
+    })
+}
+
+fn to_logical(
+    query: Box<Query>,
+    names: &Names<'_>,
+    planner: &mut PlannerContext,
+) -> datafusion::common::Result<LogicalPlan> {
+    planner_of(names).sql_statement_to_plan_with_context(ast::Statement::Query(query), planner)
+}
+
+/// The planner of DataFusion, with our options.
+pub(super) fn planner_of<'n, 's>(names: &'n Names<'s>) -> SqlToRel<'n, Names<'s>> {
+    use datafusion::logical_expr::planner::ContextProvider;
+    let options = ParserOptions::from(&names.options().sql_parser)
+        .with_enable_ident_normalization(true)
+        .with_support_varchar_with_length(true)
+        .with_map_string_types_to_utf8view(false);
+    SqlToRel::new_with_options(names, options)
+}
+
+/// Puts a plan right and types it: what it gives is then what its schema says.
+pub(super) fn finish(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<LogicalPlan> {
+    typed(temporal(plan, context)?, context)
+}
+
+/// Times in the session's zone.
+pub(super) fn temporal(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<LogicalPlan> {
+    with_room(|| temporal::rewrite(plan, context.settings.time_zone()).map_err(from_datafusion))
+}
+
+/// Types a plan, its parameters too.
+pub(super) fn typed(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<LogicalPlan> {
+    let analyze = |plan: LogicalPlan| {
+        context
+            .state
+            .analyzer()
+            .execute_and_check(plan, context.state.config_options(), |_, _| {})
+            .map_err(from_datafusion)
+    };
+    with_room(|| {
+        if parameters::any(&plan)? {
+            parameters::guess(plan, analyze)
+        } else {
+            analyze(plan)
+        }
+    })
+}
+
+/// The plan with other names for its columns. None where `names` is empty.
+pub(super) fn rename(plan: LogicalPlan, names: &[String]) -> Result<LogicalPlan> {
+    if names.is_empty() {
+        return Ok(plan);
+    }
+    let columns = plan.schema().columns();
+    if columns.len() < names.len() {
+        return Err(Error::new(
+            SqlState::InvalidTableDefinition,
+            format!(
+                "{} columns are named, but the query gives {}",
+                names.len(),
+                columns.len()
+            ),
+        ));
+    }
+    let exprs = columns.into_iter().enumerate().map(|(index, column)| {
+        let expr = Expr::Column(column);
+        match names.get(index) {
+            Some(name) => expr.alias(name),
+            None => expr,
+        }
+    });
+    LogicalPlanBuilder::from(plan)
+        .project(exprs.collect::<Vec<_>>())
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(from_datafusion)
+}
+
+/// The columns of an object as queries see them. Views are planned for it.
+pub async fn object_schema(object: &Object, context: &PlanContext<'_>) -> Result<SchemaRef> {
+    schema_of(object, context, &[]).await
+}
+
+pub(super) async fn schema_of(
+    object: &Object,
+    context: &PlanContext<'_>,
+    expanding: Expanding<'_>,
+) -> Result<SchemaRef> {
+    match object {
+        Object::Table(def) => Ok(def.layout.arrow_schema()),
+        Object::Live(def) => Ok(def.arrow_schema()),
+        Object::External(def) if !def.columns.is_empty() => {
+            let fields: Vec<_> = def.columns.iter().map(|column| column.field()).collect();
+            Ok(Arc::new(arrow::datatypes::Schema::new(fields)))
+        }
+        Object::External(_) => Ok(context.tables.provider(object).await?.schema()),
+        Object::View(def) => {
+            let plan = names::expand(def, context, expanding).await?;
+            Ok(Arc::clone(finish(plan, context)?.schema().inner()))
+        }
+    }
+}
+
+/// `FROM generate_series(…)` and its like.
+pub(super) fn table_function(
+    state: &SessionState,
+    name: &str,
+    args: Vec<Expr>,
+) -> datafusion::common::Result<Arc<dyn TableSource>> {
+    let Some(function) = state.table_functions().get(name) else {
+        return plan_err!("table function '{name}' not found");
+    };
+    let simplifier = ExprSimplifier::new(
+        SimplifyContext::builder()
+            .with_config_options(Arc::clone(state.config_options()))
+            .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+            .build(),
+    );
+    let schema = DFSchema::empty();
+    let args = args
+        .into_iter()
+        .map(|arg| simplifier.simplify(simplifier.coerce(arg, &schema)?))
+        .collect::<datafusion::common::Result<Vec<_>>>()?;
+    let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, state))?;
+    Ok(provider_as_source(provider))
+}
+
+/// A column of a plan by its place.
+pub(super) fn column(plan: &LogicalPlan, index: usize) -> Expr {
+    Expr::Column(Column::from(plan.schema().qualified_field(index)))
+}

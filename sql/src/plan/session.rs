@@ -1,0 +1,26 @@
+//! `SET`, `RESET`, `USE`: checked here, remembered by the session.
+
+use watershed_core::error::{Error, Result};
+use watershed_core::settings::Settings;
+
+use super::{Plan, PlanContext};
+use crate::dialect::Statement;
+
+pub(super) fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Plan> {
+    match statement {
+        Statement::Set { name, value } => {
+            // Tried on a copy: what is refused changes nothing.
+            let mut settings = Settings::clone(context.settings);
+            match &value {
+                Some(value) => settings.set(&name, value)?,
+                None => settings.reset(&name)?,
+            }
+            Ok(Plan::Set { name, value })
+        }
+        Statement::Use { schema } => {
+            context.catalog.check_schema(&schema, None)?;
+            Ok(Plan::Use { schema })
+        }
+        other => Err(Error::internal(format!("nothing a session remembers: {other:?}"))),
+    }
+}

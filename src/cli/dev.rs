@@ -1,0 +1,134 @@
+//! `watershed dev`: a scheduler in this process and executors in processes of their own.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use watershed_core::net::ClusterSecret;
+use watershed_core::{Error, Result, SqlState};
+
+use super::children::Children;
+use super::options::{Common, WorkDir, asked_to_stop, write_ready_file};
+use super::report::say;
+use super::scheduler::{Ports, start};
+
+/// Executors that have not joined by then will not.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Args)]
+pub struct DevOptions {
+    #[command(flatten)]
+    common: Common,
+
+    #[command(flatten)]
+    ports: Ports,
+
+    /// Executors to start, each a process of its own
+    #[arg(long, default_value_t = 1)]
+    executors: usize,
+}
+
+impl DevOptions {
+    pub(super) fn threads(&self) -> usize {
+        self.common.threads()
+    }
+}
+
+pub(super) async fn run(options: DevOptions) -> Result<()> {
+    let secret = ClusterSecret::generate();
+    let work_dir = WorkDir::open(options.common.work_dir.as_ref())?;
+    let scheduler = start(&options.common, &options.ports, secret.clone(), &work_dir).await?;
+    let mut children = Children::new(secret);
+    for number in 1..=options.executors {
+        let node = format!("executor-{number}");
+        let folder = work_dir.path().join(&node);
+        let arguments =
+            executor_arguments(&options, &scheduler.cluster_url, &node, &folder.to_string_lossy());
+        children.start(&node, &arguments, None)?;
+    }
+    tokio::select! {
+        joined = scheduler.wait_for_executors(options.executors, JOIN_TIMEOUT) => joined?,
+        ended = children.first_ended(), if options.executors > 0 => {
+            return Err(Error::new(SqlState::CannotConnectNow, "an executor ended while starting")
+                .with_detail(ended));
+        }
+    }
+    scheduler.set_ready();
+    if let Some(path) = &options.common.ready_file {
+        write_ready_file(path, &ready(&scheduler))?;
+    }
+    greet(&options, &scheduler)?;
+    let outcome = tokio::select! {
+        outcome = scheduler.serve(asked_to_stop()) => outcome,
+        () = children.tell_ended(|name, status| say(format_args!("{name} has ended: {status}"))) => Ok(()),
+    };
+    children.end().await;
+    outcome
+}
+
+fn executor_arguments(options: &DevOptions, cluster: &str, node: &str, work_dir: &str) -> Vec<String> {
+    let common = &options.common;
+    let (threads, memory) = (common.threads().to_string(), common.memory_limit.to_string());
+    [
+        "executor",
+        "--node",
+        node,
+        "--scheduler",
+        cluster,
+        "--store",
+        &common.store,
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--threads",
+        &threads,
+        "--memory-limit",
+        &memory,
+        "--work-dir",
+        work_dir,
+        "--end-with-stdin",
+    ]
+    .map(ToOwned::to_owned)
+    .to_vec()
+}
+
+fn ready(scheduler: &watershed_scheduler::process::Scheduler) -> serde_json::Value {
+    let members = scheduler.membership.current();
+    let executors: Vec<_> = members
+        .executors
+        .values()
+        .map(|executor| {
+            json!({
+                "node": executor.node.as_str(),
+                "url": executor.url,
+                "http": executor.http,
+                "pid": executor.pid,
+            })
+        })
+        .collect();
+    json!({
+        "flight": scheduler.flight_url,
+        "http": scheduler.http_url,
+        "cluster": scheduler.cluster_url,
+        "pid": std::process::id(),
+        "executors": executors,
+    })
+}
+
+fn greet(options: &DevOptions, scheduler: &watershed_scheduler::process::Scheduler) -> Result<()> {
+    let store = options.common.store()?;
+    let default_port = scheduler.flight_url.ends_with(":32010");
+    let shell = if default_port {
+        String::new()
+    } else {
+        format!(" --url {}", scheduler.flight_url)
+    };
+    say(format_args!("Watershed {} is ready.", env!("CARGO_PKG_VERSION")));
+    say(format_args!("  Flight SQL   {}", scheduler.flight_url));
+    say(format_args!("  HTTP         {}/metrics", scheduler.http_url));
+    say(format_args!("  store        {}", store.url()));
+    say(format_args!("  executors    {}", options.executors));
+    say(format_args!("Ask it with:   watershed sql{shell}"));
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Options that several roles share.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tokio::io::AsyncReadExt;
+use watershed_core::net::ClusterSecret;
+use watershed_core::settings::parse_bytes;
+use watershed_core::store::StoreRoot;
+use watershed_core::{Error, Result, SqlState};
+
+/// The variable that carries the cluster's secret to a process.
+pub(crate) const SECRET_VARIABLE: &str = "WATERSHED_CLUSTER_SECRET";
+
+/// What every server role takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Root of all durable state: a folder, file:///folder or s3://bucket/prefix
+    #[arg(long, env = "WATERSHED_STORE", default_value = "watershed-data")]
+    pub store: String,
+
+    /// Parallel pipelines; 0 takes one per core
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+
+    /// Memory that operators of this process may reserve, such as 2GiB
+    #[arg(long, default_value = "2GiB", value_parser = bytes)]
+    pub memory_limit: usize,
+
+    /// Folder for spilling; a temporary one by default
+    #[arg(long)]
+    pub work_dir: Option<PathBuf>,
+
+    /// Write a JSON file with the addresses once the process is ready
+    #[arg(long)]
+    pub ready_file: Option<PathBuf>,
+}
+
+impl Common {
+    pub fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            chosen => chosen,
+        }
+    }
+
+    pub fn store(&self) -> Result<StoreRoot> {
+        StoreRoot::open(&self.store)
+    }
+}
+
+/// A folder to work in, removed at the end where it is a temporary one.
+pub(super) enum WorkDir {
+    Given(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl WorkDir {
+    pub(super) fn open(given: Option<&PathBuf>) -> Result<Self> {
+        match given {
+            Some(path) => Ok(Self::Given(path.clone())),
+            None => tempfile::Builder::new()
+                .prefix("watershed-")
+                .tempdir()
+                .map(Self::Temporary)
+                .map_err(|error| {
+                    Error::new(SqlState::IoError, "cannot create a folder to work in")
+                        .with_detail(error.to_string())
+                }),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Given(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+}
+
+fn bytes(text: &str) -> std::result::Result<usize, String> {
+    parse_bytes(text)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .filter(|bytes| *bytes >= 16 << 20)
+        .ok_or_else(|| "write a size of at least 16MiB, such as 2GiB".to_owned())
+}
+
+/// The cluster's secret, from a file or the environment.
+pub(super) fn secret(file: Option<&PathBuf>) -> Result<Option<ClusterSecret>> {
+    let text = match file {
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+            Error::new(
+                SqlState::IoError,
+                format!("cannot read the cluster's secret from {}", path.display()),
+            )
+            .with_detail(error.to_string())
+        })?),
+        None => std::env::var(SECRET_VARIABLE).ok(),
+    };
+    text.map(|text| ClusterSecret::new(text.trim())).transpose()
+}
+
+/// Refuses to be open to others without being told to.
+pub(super) fn check_open(address: SocketAddr, allow_anonymous: bool) -> Result<()> {
+    if address.ip().is_loopback() || allow_anonymous {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState::InvalidParameterValue,
+        format!(
+            "{address} can be reached from other machines, and everyone who reaches it may do everything"
+        ),
+    )
+    .with_hint("Listen on 127.0.0.1, or say --allow-anonymous if that is meant."))
+}
+
+/// Writes the ready file: all of it or nothing.
+pub(super) fn write_ready_file(path: &Path, content: &serde_json::Value) -> Result<()> {
+    let draft = path.with_extension("tmp");
+    std::fs::write(&draft, format!("{content}\n"))
+        .and_then(|()| std::fs::rename(&draft, path))
+        .map_err(|error| {
+            Error::new(
+                SqlState::IoError,
+                format!("cannot write the ready file {}", path.display()),
+            )
+            .with_detail(error.to_string())
+        })
+}
+
+/// Ends with SIGTERM or SIGINT.
+pub(crate) async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signals) => {
+                signals.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "signals cannot be heard");
+                std::future::pending().await
+            }
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::interrupt()) => {}
+    }
+}
+
+/// Ends when standard input does: whoever started this process is gone.
+pub(super) async fn stdin_ended() {
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = [0; 64];
+    // Whatever is said is not for us; an error is an end too.
+    while !matches!(stdin.read(&mut buffer).await, Ok(0) | Err(_)) {}
+}

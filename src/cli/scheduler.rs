@@ -1,0 +1,114 @@
+//! `watershed scheduler`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use watershed_core::net::ClusterSecret;
+use watershed_core::{Error, Result, SqlState};
+use watershed_scheduler::process;
+
+use super::options::{
+    Common, SECRET_VARIABLE, WorkDir, asked_to_stop, check_open, secret, stdin_ended, write_ready_file,
+};
+use super::report::say;
+
+#[derive(Debug, Clone, Args)]
+pub struct SchedulerOptions {
+    #[command(flatten)]
+    pub common: Common,
+
+    #[command(flatten)]
+    pub ports: Ports,
+
+    /// File with the secret that the cluster's members share; WATERSHED_CLUSTER_SECRET holds it too
+    #[arg(long)]
+    pub secret_file: Option<PathBuf>,
+
+    /// End when standard input ends, as it does when the process that started this one is gone
+    #[arg(long)]
+    pub end_with_stdin: bool,
+}
+
+/// The ports of a scheduler.
+#[derive(Debug, Clone, Args)]
+pub struct Ports {
+    /// Flight SQL; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:32010")]
+    pub flight: SocketAddr,
+
+    /// Health and metrics
+    #[arg(long, default_value = "127.0.0.1:32080")]
+    pub http: SocketAddr,
+
+    /// Where executors register
+    #[arg(long, default_value = "127.0.0.1:32050")]
+    pub cluster: SocketAddr,
+
+    /// Serve everyone who reaches an address that is not loopback
+    #[arg(long)]
+    pub allow_anonymous: bool,
+
+    /// Statements that run at a time
+    #[arg(long, default_value_t = 64)]
+    pub max_running: usize,
+
+    /// Statements that wait for their turn; more are refused
+    #[arg(long, default_value_t = 1_000)]
+    pub max_waiting: usize,
+}
+
+/// Starts a scheduler from its options.
+pub(super) async fn start(
+    common: &Common,
+    ports: &Ports,
+    secret: ClusterSecret,
+    work_dir: &WorkDir,
+) -> Result<process::Scheduler> {
+    check_open(ports.flight, ports.allow_anonymous)?;
+    process::start(process::Options {
+        store: common.store()?,
+        secret,
+        flight: ports.flight,
+        http: ports.http,
+        cluster: ports.cluster,
+        threads: common.threads(),
+        memory_limit: common.memory_limit,
+        work_dir: work_dir.path().to_owned(),
+        max_running: ports.max_running.max(1),
+        max_waiting: ports.max_waiting,
+    })
+    .await
+}
+
+pub(super) async fn run(options: SchedulerOptions) -> Result<()> {
+    let Some(secret) = secret(options.secret_file.as_ref())? else {
+        return Err(Error::new(SqlState::InvalidParameterValue, "the cluster has no secret").with_hint(format!(
+            "Give --secret-file, or set {SECRET_VARIABLE} to 16 or more letters and digits, the same for every member."
+        )));
+    };
+    let work_dir = WorkDir::open(options.common.work_dir.as_ref())?;
+    let scheduler = start(&options.common, &options.ports, secret, &work_dir).await?;
+    scheduler.set_ready();
+    if let Some(path) = &options.common.ready_file {
+        let ready = serde_json::json!({
+            "flight": scheduler.flight_url,
+            "http": scheduler.http_url,
+            "cluster": scheduler.cluster_url,
+            "pid": std::process::id(),
+            "executors": [],
+        });
+        write_ready_file(path, &ready)?;
+    }
+    say(format_args!(
+        "Watershed scheduler: Flight SQL on {}, executors register on {}",
+        scheduler.flight_url, scheduler.cluster_url
+    ));
+    let asked = async {
+        tokio::select! {
+            () = asked_to_stop() => {}
+            () = stdin_ended(), if options.end_with_stdin => {}
+        }
+    };
+    scheduler.serve(asked).await
+}

@@ -1,0 +1,41 @@
+//! What a Flight SQL client asks, with whole answers.
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use futures::TryStreamExt;
+use watershed_client::Client;
+use watershed_core::{Error, Result};
+
+use crate::answer::{Cell, cells};
+
+/// An ordinary client's session: it can do what any driver can.
+#[derive(Clone)]
+pub(crate) struct Session(Client);
+
+impl Session {
+    pub(crate) async fn open(url: &str) -> Result<Self> {
+        Client::connect(url).await.map(Self)
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn rows(&self, sql: &str) -> Result<RecordBatch> {
+        let stream = self.0.query(sql).await?;
+        let schema = stream.schema().clone();
+        let batches: Vec<_> = stream.try_collect().await?;
+        concat_batches(&schema, &batches)
+            .map_err(|error| Error::internal("batches of one answer differ").with_detail(error.to_string()))
+    }
+
+    /// The number that a query answers, as `SELECT count(*)` does.
+    pub(crate) async fn number(&self, sql: &str) -> Result<i128> {
+        match cells(&self.rows(sql).await?)?.first().and_then(|row| row.first()) {
+            Some(Cell::Number { digits, scale: 0 }) => Ok(*digits),
+            other => Err(Error::internal(format!("no number, but {other:?}, for {sql}"))),
+        }
+    }
+
+    /// Runs a statement that answers no rows, and gives how many it changed, if it changes rows.
+    pub(crate) async fn update(&self, sql: &str) -> Result<Option<i64>> {
+        self.0.update(sql).await
+    }
+}

@@ -1,0 +1,27 @@
+//! Tables: where their rows lie, how they are read, and how rows become files.
+//!
+//! It is the one crate that knows Delta Lake and the object store's layout. It knows DataFusion, as
+//! scans and writes are its plan nodes. It is *not* a planner: it has no SQL, no catalog, no sessions.
+//!
+//! ```
+//! use watershed_storage::layout::{Column, ColumnType};
+//!
+//! let key = Column::new("user_id", ColumnType::BigInt).not_null();
+//! assert_eq!(key.data_type.sql(), "BIGINT");
+//! ```
+//!
+//! Reading order: [`layout`], [`error`], [`log`], [`delta`], [`table`], [`external`], [`write`],
+//! [`codec`], [`session`].
+
+pub mod codec;
+pub mod delta;
+pub mod error;
+pub mod external;
+#[cfg(test)]
+mod fixture;
+pub mod layout;
+pub mod log;
+pub mod session;
+pub mod shards;
+pub mod table;
+pub mod write;

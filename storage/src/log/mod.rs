@@ -1,0 +1,245 @@
+//! A log of records in an object store, one object per record, appended by a conditional put.
+//!
+//! Two writers never both win one number. A record says which format wrote it and what its checksum
+//! is, so that a damaged or newer one is told from a good one.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{self, Stream, StreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use watershed_core::error::{Error, Result, SqlState};
+use watershed_core::store::StoreRoot;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::from_object_store;
+
+/// Grows when records can no longer be read by older versions.
+const FORMAT: u32 = 1;
+/// Records that [`SequencedLog::read_from`] asks for at once when it has found that there are some.
+const READ_AHEAD: usize = 8;
+
+/// Whether an append took its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Append {
+    Appended,
+    /// Another record has that number.
+    Conflict,
+}
+
+/// A log in one folder of the store.
+#[derive(Debug, Clone)]
+pub struct SequencedLog {
+    store: Arc<dyn ObjectStore>,
+    /// For errors: where the folder lies.
+    location: String,
+}
+
+/// What stands before the record within the object's one JSON value.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    /// Of the record's text as it stands in the object.
+    checksum: String,
+    /// Tells a writer that lost the store's reply whether the record is its own.
+    id: Uuid,
+}
+
+/// What is read before the rest is trusted.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// Ends the header: none of its values can hold this text.
+const RECORD: &str = ",\"record\":";
+
+impl SequencedLog {
+    /// The log in a folder below the root. Nothing is written until the first append.
+    pub fn new(root: &StoreRoot, folder: &str) -> Self {
+        Self::over(root.folder(folder), format!("{}{folder}", root.url()))
+    }
+
+    /// The log at the root of `store`; `location` names it in errors.
+    pub fn over(store: Arc<dyn ObjectStore>, location: impl Into<String>) -> Self {
+        Self {
+            store,
+            location: location.into(),
+        }
+    }
+
+    /// Appends `record` under the number `sequence`, unless there is one of that number. Numbers
+    /// start at 1 and have no gaps: `sequence` is the one after the last that was read.
+    pub async fn append_if_next<T: Serialize>(&self, sequence: u64, record: &T) -> Result<Append> {
+        let id = Uuid::now_v7();
+        let body = encode(id, record)?;
+        let path = key(sequence);
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        match self.store.put_opts(&path, PutPayload::from(body), options).await {
+            Ok(_) => Ok(Append::Appended),
+            Err(error) => {
+                // Whatever the store says, the record may be there: its reply may have been lost,
+                // and a try of its own may have met the first one.
+                let clear = matches!(
+                    error,
+                    object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }
+                );
+                match self.get(&path).await {
+                    Ok(Some(found)) if self.open(&path, &found).is_ok_and(|(found, _)| found == id) => {
+                        Ok(Append::Appended)
+                    }
+                    Ok(Some(_)) => Ok(Append::Conflict),
+                    Ok(None) | Err(_) if !clear => Err(self.failed("write", &path, &error)),
+                    Ok(None) => Err(self.failed("write", &path, &error)),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// The record of that number, if there is one.
+    pub async fn read<T: DeserializeOwned>(&self, sequence: u64) -> Result<Option<T>> {
+        let path = key(sequence);
+        match self.get(&path).await? {
+            Some(body) => self.decode(&path, &body).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The records from that number on, in order, each with its number. One request when there are
+    /// none.
+    pub fn read_from<T: DeserializeOwned + Send + 'static>(
+        &self,
+        sequence: u64,
+    ) -> impl Stream<Item = Result<(u64, T)>> + Send + use<'_, T> {
+        // The first alone, as mostly there is nothing new; then several at once.
+        let first = stream::once(self.fetch(sequence));
+        let rest = stream::iter(sequence.saturating_add(1)..).map(|next| self.fetch(next));
+        let rest = rest.buffered(READ_AHEAD);
+        let mut ended = false;
+        first
+            .chain(rest)
+            .map(move |fetched| match fetched {
+                Ok((_, None)) => None,
+                Ok((number, Some(body))) => {
+                    Some(self.decode(&key(number), &body).map(|record| (number, record)))
+                }
+                Err(error) => Some(Err(error)),
+            })
+            .take_while(move |item| {
+                // An error is given once, and nothing after it.
+                let go_on = item.is_some() && !ended;
+                ended = ended || matches!(item, Some(Err(_)));
+                std::future::ready(go_on)
+            })
+            .filter_map(std::future::ready)
+    }
+
+    async fn fetch(&self, sequence: u64) -> Result<(u64, Option<Bytes>)> {
+        Ok((sequence, self.get(&key(sequence)).await?))
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
+        let result = match self.store.get(path).await {
+            Ok(result) => result.bytes().await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(body) => Ok(Some(body)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("read", path, &error)),
+        }
+    }
+
+    fn decode<T: DeserializeOwned>(&self, path: &Path, body: &[u8]) -> Result<T> {
+        let (_, record) = self.open(path, body)?;
+        serde_json::from_str(record).map_err(|error| self.damaged(path, error))
+    }
+
+    /// Checks format and checksum, and gives the record's id and text.
+    fn open<'a>(&self, path: &Path, body: &'a [u8]) -> Result<(Uuid, &'a str)> {
+        let damaged = |why: &dyn std::fmt::Display| self.damaged(path, why);
+        let text = std::str::from_utf8(body).map_err(|error| damaged(&error))?;
+        let (header, rest) = text
+            .split_once(RECORD)
+            .ok_or_else(|| damaged(&"it ends too early"))?;
+        let header = format!("{header}}}");
+        let Format { format } = serde_json::from_str(&header).map_err(|error| damaged(&error))?;
+        if format > FORMAT {
+            return Err(Error::new(
+                SqlState::DataCorrupted,
+                format!("record {}/{path} was written by a newer version", self.location),
+            )
+            .with_detail(format!(
+                "its format is {format}, this version reads up to {FORMAT}"
+            ))
+            .with_hint("Run at least the version of Watershed that wrote it."));
+        }
+        let header: Header = serde_json::from_str(&header).map_err(|error| damaged(&error))?;
+        let record = rest
+            .strip_suffix('}')
+            .ok_or_else(|| damaged(&"it ends too early"))?;
+        if header.checksum != checksum(record) {
+            return Err(damaged(&"its checksum differs"));
+        }
+        Ok((header.id, record))
+    }
+
+    fn damaged(&self, path: &Path, why: impl std::fmt::Display) -> Error {
+        Error::new(
+            SqlState::DataCorrupted,
+            format!("record {}/{path} is damaged", self.location),
+        )
+        .with_detail(why.to_string())
+        .with_hint("Restore the object from a backup of the store.")
+    }
+
+    fn failed(&self, what: &str, path: &Path, error: &object_store::Error) -> Error {
+        let translated = from_object_store(error);
+        let mut failed = Error::new(
+            translated.code(),
+            format!("cannot {what} record {}/{path}", self.location),
+        );
+        if let Some(detail) = translated.detail() {
+            failed = failed.with_detail(detail);
+        }
+        match translated.hint() {
+            Some(hint) => failed.with_hint(hint),
+            None => failed,
+        }
+    }
+}
+
+fn key(sequence: u64) -> Path {
+    Path::from(format!("{sequence:020}.json"))
+}
+
+fn encode<T: Serialize>(id: Uuid, record: &T) -> Result<Vec<u8>> {
+    let unwritable = |error| Error::internal(format!("a record has no JSON form: {error}"));
+    let record = serde_json::to_string(record).map_err(unwritable)?;
+    let header = Header {
+        format: FORMAT,
+        checksum: checksum(&record),
+        id,
+    };
+    let mut text = serde_json::to_string(&header).map_err(unwritable)?;
+    text.pop();
+    text.push_str(RECORD);
+    text.push_str(&record);
+    text.push('}');
+    Ok(text.into_bytes())
+}
+
+fn checksum(text: &str) -> String {
+    format!("xxh3:{:016x}", xxh3_64(text.as_bytes()))
+}

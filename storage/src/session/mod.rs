@@ -1,0 +1,202 @@
+//! One way to build a DataFusion session, used alike by scheduler and executors, so that a fragment
+//! gives the same rows wherever it runs.
+
+mod buckets;
+mod options;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::catalog::MemoryCatalogProviderList;
+use datafusion::config::TableOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use watershed_core::error::{Error, Result, SqlState};
+use watershed_core::settings::{BATCH_SIZE, BROADCAST_LIMIT, Settings, TARGET_PARTITIONS};
+use watershed_core::store::StoreRoot;
+
+use crate::error::{from_datafusion, into_datafusion};
+
+use buckets::Buckets;
+
+pub use options::StatementOptions;
+
+/// The largest consumers that an error about memory names.
+const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// What one process may use.
+#[derive(Debug, Clone)]
+pub struct Resources {
+    /// Bytes that operators may reserve.
+    pub memory_limit: usize,
+    /// Where operators spill to.
+    pub spill_dir: PathBuf,
+    pub threads: usize,
+}
+
+/// The runtime that all sessions of a process share. Its memory and its disk are bounded, and the
+/// root's bucket is known to it.
+pub fn runtime(root: &StoreRoot, resources: &Resources) -> Result<Arc<RuntimeEnv>> {
+    std::fs::create_dir_all(&resources.spill_dir).map_err(|error| {
+        Error::new(
+            SqlState::IoError,
+            format!(
+                "cannot create the folder for spilling {}",
+                resources.spill_dir.display()
+            ),
+        )
+        .with_detail(error.to_string())
+    })?;
+    let pool = TrackConsumersPool::new(FairSpillPool::new(resources.memory_limit), CONSUMERS_NAMED);
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![resources.spill_dir.clone()]))
+        .with_max_temp_directory_size(spill_limit(resources.memory_limit));
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(disk)
+        // Footers and page indexes of files that are read again and again.
+        .with_metadata_cache_limit((resources.memory_limit / 8).clamp(16 << 20, 256 << 20))
+        // A listing that is remembered misses the files that came after it.
+        .with_object_list_cache_limit(0)
+        .with_object_store_registry(Arc::new(Buckets::default()))
+        .build_arc()
+        .map_err(from_datafusion)?;
+    runtime.register_object_store(&bucket_url(root.url()), Arc::clone(root.bucket()));
+    Ok(runtime)
+}
+
+/// A spill larger than this is a statement gone wrong.
+fn spill_limit(memory_limit: usize) -> u64 {
+    u64::try_from(memory_limit)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(16)
+        .clamp(16 << 30, 256 << 30)
+}
+
+/// The part of a URL that names its bucket or file system.
+pub(crate) fn bucket_url(url: &url::Url) -> url::Url {
+    let mut bucket = url.clone();
+    bucket.set_path("/");
+    bucket.set_query(None);
+    bucket.set_fragment(None);
+    bucket
+}
+
+/// The configuration that settings ask for, in a process of that many threads.
+pub fn config(settings: &Settings, threads: usize) -> SessionConfig {
+    let partitions = match settings.number(TARGET_PARTITIONS) {
+        0 => threads.max(1),
+        chosen => chosen,
+    };
+    let mut config = SessionConfig::new()
+        .with_batch_size(settings.number(BATCH_SIZE).max(1))
+        .with_target_partitions(partitions)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema("watershed", "public")
+        // Large files are read by several at a time; scans of sharded tables say that they stay whole.
+        .with_repartition_file_scans(true)
+        .with_repartition_file_min_size(1 << 20)
+        .with_collect_statistics(true)
+        .with_option_extension(StatementOptions::new(settings));
+    let options = config.options_mut();
+    options.execution.enable_file_stream_work_stealing = false;
+    options.execution.time_zone = Some(settings.time_zone().to_owned());
+    options.execution.listing_table_ignore_subdirectory = false;
+    options.execution.planning_concurrency = partitions;
+    // What drivers know goes over the wire, and plans agree on types wherever they are made.
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.execution.parquet.bloom_filter_on_read = true;
+    options.execution.parquet.enable_page_index = true;
+    let broadcast = settings.number(BROADCAST_LIMIT);
+    options.optimizer.hash_join_single_partition_threshold = broadcast;
+    config
+}
+
+/// The settings that a session's configuration carries, wherever it came from.
+pub fn statement_settings(config: &SessionConfig) -> datafusion::common::Result<Settings> {
+    StatementOptions::of(config.options())
+        .read_settings()
+        .map_err(into_datafusion)
+}
+
+/// A session's state, with all functions: DataFusion's and those over JSON.
+pub fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBuilder {
+    let options = TableOptions::default_from_session_config(config.options());
+    SessionStateBuilder::new_from_existing(TEMPLATE.clone())
+        .with_config(config)
+        .with_table_options(options)
+        .with_runtime_env(runtime)
+        .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+}
+
+/// Holds the functions, which take long to make and are alike for all sessions.
+static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
+    let mut state = SessionStateBuilder::new_with_default_features()
+        .with_config(SessionConfig::new().with_create_default_catalog_and_schema(false))
+        .build();
+    if let Err(error) = datafusion_functions_json::register_all(&mut state) {
+        // It fails when a registry takes no functions; this one does, as the test below shows.
+        tracing::error!(%error, "functions over JSON are missing");
+    }
+    state
+});
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::SessionContext;
+    use watershed_core::settings::TIME_ZONE;
+
+    use super::*;
+
+    fn context(settings: &Settings) -> (tempfile::TempDir, SessionContext) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = StoreRoot::open(folder.path().to_str().unwrap()).unwrap();
+        let resources = Resources {
+            memory_limit: 64 << 20,
+            spill_dir: folder.path().join("spill"),
+            threads: 2,
+        };
+        let runtime = runtime(&root, &resources).unwrap();
+        let state = state(config(settings, 2), runtime).build();
+        (folder, SessionContext::new_with_state(state))
+    }
+
+    async fn value(context: &SessionContext, sql: &str) -> String {
+        let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
+        let options = Default::default();
+        let formatter =
+            arrow::util::display::ArrayFormatter::try_new(batches[0].column(0), &options).unwrap();
+        formatter.value(0).to_string()
+    }
+
+    #[tokio::test]
+    async fn functions_over_json_are_there() {
+        let (_folder, context) = context(&Settings::default());
+        assert_eq!(
+            value(&context, r#"SELECT '{"a": {"b": 7}}'->'a'->>'b'"#).await,
+            "7"
+        );
+        assert_eq!(
+            value(&context, r#"SELECT json_get_int('{"a": 7}', 'a') + 1"#).await,
+            "8"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_time_zone_reaches_functions() {
+        let mut settings = Settings::default();
+        settings.set(TIME_ZONE, "+02:00").unwrap();
+        let (_folder, context) = context(&settings);
+        assert_eq!(
+            value(&context, "SELECT to_timestamp('2024-01-01T00:00:00')::bigint").await,
+            value(&context, "SELECT to_timestamp('2023-12-31T22:00:00Z')::bigint").await
+        );
+    }
+}

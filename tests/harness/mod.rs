@@ -1,0 +1,13 @@
+//! Starts the built binary as users do and talks to it as drivers do.
+
+mod cluster;
+mod http;
+mod process;
+mod server;
+mod session;
+
+pub use cluster::{Cluster, Executor, Options, text_of};
+pub use http::get;
+pub use process::{alive, signal, wait_until};
+pub use server::Server;
+pub use session::{Failure, Session};

@@ -1,0 +1,43 @@
+//! Processes and time, as a test sees them.
+
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Sends a signal, such as `KILL`, `STOP` or `CONT`. A process that is gone already is no mistake.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("sh")
+        .args([
+            "-c",
+            "kill -s \"$1\" \"$2\" 2>/dev/null || true",
+            "sh",
+            name,
+            &pid.to_string(),
+        ])
+        .status()
+        .expect("sh can be started");
+    assert!(status.success(), "kill -s {name} {pid}: {status}");
+}
+
+/// Whether a process runs. One that ended and was not waited for does not.
+pub fn alive(pid: u32) -> bool {
+    // "PID (NAME) STATE …", where NAME may hold anything, parentheses included.
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| Some(stat.rsplit_once(") ")?.1.starts_with('Z')))
+        .is_some_and(|zombie| !zombie)
+}
+
+/// Waits until `condition` holds, and says whether it did in time.
+pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if start.elapsed() > limit {
+            return false;
+        }
+        sleep(Duration::from_millis(20));
+    }
+}

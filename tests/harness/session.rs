@@ -1,0 +1,211 @@
+//! A session over Flight SQL, with answers as text.
+
+use std::fmt;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use futures::TryStreamExt;
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
+
+/// No statement of a test takes longer; one that does hangs.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(120);
+
+/// One client, with settings of its own.
+pub struct Session {
+    runtime: Runtime,
+    client: FlightSqlServiceClient<Channel>,
+}
+
+impl Session {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a driver, which knows nothing of the product's code"
+    )]
+    pub fn open(url: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let client = runtime.block_on(async {
+            let channel = Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy();
+            let mut client = FlightSqlServiceClient::new(channel);
+            client.handshake("tester", "").await.expect("anybody may sign in");
+            client
+        });
+        Self { runtime, client }
+    }
+
+    /// Runs a query and reads all its rows.
+    pub fn query(&mut self, sql: &str) -> Result<Table, Failure> {
+        let client = &mut self.client;
+        let work = async {
+            let info = client.execute(sql.to_owned(), None).await?;
+            let declared = info.clone().try_decode_schema()?;
+            let [endpoint] = info.endpoint.as_slice() else {
+                panic!(
+                    "one endpoint is what every driver reads, not {}",
+                    info.endpoint.len()
+                );
+            };
+            let ticket = endpoint.ticket.clone().expect("an endpoint has a ticket");
+            let mut stream = client.do_get(ticket).await?;
+            let mut batches = Vec::new();
+            while let Some(batch) = stream.try_next().await? {
+                batches.push(batch);
+            }
+            let schema = stream
+                .schema()
+                .cloned()
+                .expect("an empty answer has a schema, too");
+            assert_eq!(
+                *schema, declared,
+                "the rows are of the schema that was announced: {sql}"
+            );
+            Ok::<_, FlightError>(Table { schema, batches })
+        };
+        limited(&self.runtime, sql, work)
+    }
+
+    /// Runs a statement that changes something, and gives its count of rows.
+    pub fn update(&mut self, sql: &str) -> Result<i64, Failure> {
+        let work = self.client.execute_update(sql.to_owned(), None);
+        limited(&self.runtime, sql, work)
+    }
+
+    /// Runs a statement of which the test only needs that it succeeds.
+    #[track_caller]
+    pub fn run(&mut self, sql: &str) -> i64 {
+        self.update(sql)
+            .unwrap_or_else(|failure| panic!("{}\n{failure}", shown(sql)))
+    }
+
+    /// The rows of a query that has to succeed, values as text.
+    #[track_caller]
+    pub fn rows(&mut self, sql: &str) -> Vec<Vec<String>> {
+        self.query(sql)
+            .unwrap_or_else(|failure| panic!("{}\n{failure}", shown(sql)))
+            .rows()
+    }
+
+    /// The text of the error that a query has to give, which must be of that SQLSTATE.
+    #[track_caller]
+    pub fn fails(&mut self, sql: &str, code: &str) -> String {
+        match self.query(sql) {
+            Ok(table) => panic!("an error was expected, not {:?}: {}", table.rows(), shown(sql)),
+            Err(failure) => {
+                assert_eq!(failure.code.as_deref(), Some(code), "{}\n{failure}", shown(sql));
+                failure.text
+            }
+        }
+    }
+
+    /// The only value of a query's only row.
+    #[track_caller]
+    pub fn value(&mut self, sql: &str) -> String {
+        let rows = self.rows(sql);
+        match rows.as_slice() {
+            [row] if row.len() == 1 => row[0].clone(),
+            _ => panic!("{sql}\none value was expected, not {rows:?}"),
+        }
+    }
+}
+
+/// Enough of a statement to know it.
+fn shown(sql: &str) -> &str {
+    &sql[..sql.floor_char_boundary(500)]
+}
+
+fn limited<T>(
+    runtime: &Runtime,
+    sql: &str,
+    work: impl Future<Output = Result<T, FlightError>>,
+) -> Result<T, Failure> {
+    match runtime.block_on(async { tokio::time::timeout(STATEMENT_LIMIT, work).await }) {
+        Ok(result) => result.map_err(|error| Failure::new(&error)),
+        Err(_) => panic!("no answer within {STATEMENT_LIMIT:?}: {}", shown(sql)),
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Table {
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Table {
+    /// Values as text: `NULL` for NULL, `(empty)` for a text without characters.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let options = FormatOptions::new().with_null("NULL");
+        let mut rows = Vec::new();
+        for batch in &self.batches {
+            let columns: Vec<_> = batch
+                .columns()
+                .iter()
+                .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+                .collect();
+            rows.extend((0..batch.num_rows()).map(|row| {
+                let text = |column: &ArrayFormatter<'_>| match column.value(row).to_string() {
+                    text if text.is_empty() => "(empty)".to_owned(),
+                    text => text,
+                };
+                columns.iter().map(text).collect::<Vec<_>>()
+            }));
+        }
+        rows
+    }
+
+    /// One letter per column: Boolean, Integer, Real, Date, timestamP, Text, `?` for all else.
+    pub fn types(&self) -> String {
+        self.schema
+            .fields()
+            .iter()
+            .map(|field| letter(field.data_type()))
+            .collect()
+    }
+}
+
+fn letter(data_type: &DataType) -> char {
+    match data_type {
+        DataType::Boolean => 'B',
+        DataType::Date32 => 'D',
+        DataType::Timestamp(..) => 'P',
+        DataType::Utf8 => 'T',
+        _ if data_type.is_integer() => 'I',
+        _ if data_type.is_numeric() => 'R',
+        _ => '?',
+    }
+}
+
+/// An error as a driver sees it.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The five characters after `SQLSTATE` in its text.
+    pub code: Option<String>,
+    pub text: String,
+}
+
+impl Failure {
+    fn new(error: &FlightError) -> Self {
+        let text = match error {
+            FlightError::Tonic(status) => format!("{:?}: {}", status.code(), status.message()),
+            other => other.to_string(),
+        };
+        let code = text
+            .split_once("SQLSTATE ")
+            .and_then(|(_, rest)| rest.get(..5))
+            .map(ToOwned::to_owned);
+        Self { code, text }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,145 @@
+//! Real drivers: scripts in Python, which get the address of a running cluster as their first argument.
+//! They bring an environment of their own, made once under the target folder.
+
+mod s3;
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::harness::{Cluster, Options};
+
+pub use s3::Bucket;
+
+const REQUIREMENTS: &str = include_str!("requirements.txt");
+const DOCUMENTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sql/src/catalog/documented.sql");
+
+#[test]
+fn adbc() {
+    let cluster = Cluster::start(&Options::executors(1));
+    script("adbc_smoke.py", &[cluster.flight()]);
+}
+
+#[test]
+fn restart() {
+    let store = tempfile::tempdir().unwrap();
+    survives(&Options::executors(2).store(store.path()));
+}
+
+/// The same in a bucket, where a commit is a conditional put.
+#[test]
+fn restart_on_s3() {
+    let bucket = Bucket::serve();
+    survives(&bucket.options(2, "restart"));
+}
+
+fn survives(options: &Options) {
+    let cluster = Cluster::start(options);
+    script("documented_ddl.py", &[cluster.flight(), DOCUMENTED]);
+    script("restart.py", &[cluster.flight(), "write"]);
+    cluster.crash();
+    let cluster = Cluster::start(options);
+    script("restart.py", &[cluster.flight(), "read"]);
+    script("documented_ddl.py", &[cluster.flight(), DOCUMENTED]);
+    assert_eq!(cluster.stop(), 0);
+}
+
+#[test]
+fn others_read_and_write_our_tables() {
+    let store = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(&Options::executors(2).store(store.path()));
+    script(
+        "foreign_writer.py",
+        &[cluster.flight(), store.path().to_str().unwrap()],
+    );
+}
+
+/// Not a test of ours alone: the corpus says what DuckDB says.
+#[test]
+fn the_corpus_has_the_answers_of_duckdb() {
+    script(
+        "slt_oracle.py",
+        &[concat!(env!("CARGO_MANIFEST_DIR"), "/tests/slt/common")],
+    );
+}
+
+/// Runs a script of this folder, and gives what it printed; all of it is shown if it fails.
+#[track_caller]
+pub fn script(name: &str, arguments: &[&str]) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    let output = Command::new(interpreter())
+        .arg("-B")
+        .arg(folder.join(name))
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(
+        output.status.success(),
+        "{name} {arguments:?}: {}\n{}",
+        output.status,
+        text(&output)
+    );
+    text(&output)
+}
+
+/// Python with what `requirements.txt` lists, installed if this is the first to ask.
+fn interpreter() -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    REQUIREMENTS.hash(&mut hasher);
+    // The binary is in a folder of the target folder, wherever that was put.
+    let target = Path::new(env!("CARGO_BIN_EXE_watershed"))
+        .ancestors()
+        .nth(2)
+        .expect("a target folder");
+    let folder = target.join("python").join(format!("{:016x}", hasher.finish()));
+    fs::create_dir_all(&folder).unwrap();
+    let lock = File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let complete = folder.join("complete");
+    let python = folder.join("environment/bin/python");
+    if !complete.exists() {
+        let environment = folder.join("environment");
+        install(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&environment),
+        );
+        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/requirements.txt");
+        install(
+            Command::new(&python)
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--no-deps",
+                    "--disable-pip-version-check",
+                    "-r",
+                ])
+                .arg(requirements),
+        );
+        File::create(complete).unwrap();
+    }
+    python
+}
+
+#[track_caller]
+fn install(command: &mut Command) {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        text(&output)
+    );
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}

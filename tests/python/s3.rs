@@ -1,0 +1,59 @@
+//! An S3 server of others, so that a store is a bucket.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::interpreter;
+use crate::harness::Options;
+
+/// A server with one bucket. It ends when this is dropped.
+pub struct Bucket {
+    server: Child,
+    endpoint: String,
+}
+
+impl Bucket {
+    pub fn serve() -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/s3_server.py");
+        let mut server = Command::new(interpreter())
+            .arg("-B")
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python can be started");
+        let mut endpoint = String::new();
+        let output = server.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut endpoint).unwrap();
+        assert!(
+            endpoint.starts_with("http://"),
+            "the S3 server did not start: {endpoint:?}"
+        );
+        Self {
+            server,
+            endpoint: endpoint.trim().to_owned(),
+        }
+    }
+
+    /// A cluster whose store is a folder of the bucket.
+    pub fn options(&self, executors: usize, folder: &str) -> Options {
+        Options {
+            store: Some(format!("s3://watershed/{folder}")),
+            variables: vec![
+                ("AWS_ENDPOINT", self.endpoint.clone()),
+                ("AWS_ACCESS_KEY_ID", "tester".to_owned()),
+                ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+                ("AWS_REGION", "us-east-1".to_owned()),
+            ],
+            ..Options::executors(executors)
+        }
+    }
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+}

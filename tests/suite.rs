@@ -1,0 +1,29 @@
+//! Every integration test, in one binary: what the shipped `watershed` does when it is met as a user
+//! meets it.
+//!
+//! Reading order: `harness` starts it, `slt` is where most tests belong, `python` runs real drivers,
+//! `cluster` and those after it kill and damage things, `tidy` reads the repository itself.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that fails panics, and says why on standard error"
+)]
+
+mod harness;
+
+mod cluster;
+mod damage;
+mod demo;
+mod durability;
+mod flight_sql;
+mod limits;
+mod members;
+mod python;
+mod readme;
+mod shell;
+mod slt;
+mod tidy;
+mod tpch;
