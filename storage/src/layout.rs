@@ -231,6 +231,19 @@ impl ColumnType {
 }
 
 impl TableLayout {
+    /// A new table without keys, partitions or shards.
+    pub fn new(columns: Vec<Column>) -> Self {
+        Self {
+            id: TableId::generate(),
+            columns,
+            primary_key: Vec::new(),
+            partition_by: Vec::new(),
+            sharding: None,
+            sort_by: Vec::new(),
+            shard_map: None,
+        }
+    }
+
     /// What users see: the columns in their order, without the shard.
     pub fn arrow_schema(&self) -> SchemaRef {
         Arc::new(Schema::new(

@@ -27,7 +27,9 @@ impl Session {
         reason = "a driver, which knows nothing of the product's code"
     )]
     pub fn open(url: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        // A thread of its own answers the server's pings while the test does something else.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();

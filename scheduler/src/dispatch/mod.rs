@@ -72,6 +72,11 @@ impl Dispatch {
         }
     }
 
+    /// Pipelines that run at a time in this process.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
     pub fn membership(&self) -> &Arc<Membership> {
         &self.membership
     }

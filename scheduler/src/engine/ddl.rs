@@ -10,7 +10,7 @@ use super::tables::infer;
 /// Applies one change.
 pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
     let parts = running.engine.parts();
-    let catalog = parts.catalog.current();
+    let catalog = running.session.catalog(parts.catalog.current());
     let mut op = op;
     if let Some(table) = op.redefines(&catalog)
         && parts.delta.snapshot(&table.layout).await?.version == 0
@@ -38,7 +38,19 @@ pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
         | Op::DropView { .. }
         | Op::AlterTable { .. } => {}
     }
-    let applied = parts.catalog.apply(op).await?;
-    running.notices.extend(applied.notice);
+    commit(running, op).await
+}
+
+/// Makes the change known: in the catalog's log, or in the session where it is about its own objects.
+pub(super) async fn commit(running: &mut Running<'_>, op: Op) -> Result<()> {
+    let parts = running.engine.parts();
+    let notice = match running.session.change(&op, &parts.catalog.current())? {
+        Some((notice, unused)) => {
+            running.engine.remove_tables(unused).await;
+            notice
+        }
+        None => parts.catalog.apply(op).await?.notice,
+    };
+    running.notices.extend(notice);
     Ok(())
 }

@@ -1,16 +1,31 @@
 //! The engine as the Flight SQL port sees it.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
-use watershed_core::Result;
 use watershed_core::id::SessionId;
 use watershed_core::settings::SETTINGS;
-use watershed_sql::catalog::{INFORMATION_SCHEMA, Object, ObjectName, SYSTEM_SCHEMA};
+use watershed_core::{Error, Result};
+use watershed_sql::catalog::{
+    Catalog, INFORMATION_SCHEMA, Object, ObjectName, SYSTEM_SCHEMA, TEMPORARY_SCHEMA,
+};
 use watershed_sql::dialect::identifier;
+use watershed_sql::plan::Ingest;
 
 use super::Engine;
-use crate::flight::{self, Credentials, Executed, Prepared, Principal, SessionKey, TableEntry, TableKind};
+use crate::flight::{
+    self, Credentials, Executed, Outcome, Prepared, Principal, RowStream, SessionKey, TableEntry, TableKind,
+};
+
+impl Engine {
+    /// The newest catalog as a session sees it.
+    async fn catalog(&self, session: SessionId) -> Result<Arc<Catalog>> {
+        let session = self.parts().sessions.get(session)?;
+        Ok(session.catalog(self.parts().catalog.refresh().await?))
+    }
+}
 
 #[async_trait]
 impl flight::Engine for Engine {
@@ -48,8 +63,33 @@ impl flight::Engine for Engine {
         Box::pin(self.run_statement(&session, &statement.sql, parameters)).await
     }
 
-    async fn schemas(&self, _: SessionId) -> Result<Vec<String>> {
-        let catalog = self.parts().catalog.refresh().await?;
+    fn ingests(&self) -> bool {
+        true
+    }
+
+    async fn ingest(&self, session: SessionId, target: flight::Ingest, rows: RowStream) -> Result<u64> {
+        let session = self.parts().sessions.get(session)?;
+        let schema = if target.temporary {
+            Some(TEMPORARY_SCHEMA.to_owned())
+        } else {
+            target.schema
+        };
+        let into = Ingest {
+            table: ObjectName {
+                schema,
+                name: target.table,
+                position: None,
+            },
+            mode: target.mode,
+        };
+        match Box::pin(self.run_ingest(&session, into, rows)).await?.outcome {
+            Outcome::Count(rows) => Ok(rows),
+            Outcome::Rows(_) | Outcome::Done => Err(Error::internal("an ingest gave no count of rows")),
+        }
+    }
+
+    async fn schemas(&self, session: SessionId) -> Result<Vec<String>> {
+        let catalog = self.catalog(session).await?;
         let mut schemas: Vec<_> = catalog.schemas().into_iter().map(ToOwned::to_owned).collect();
         if !schemas.iter().any(|schema| schema == INFORMATION_SCHEMA) {
             schemas.push(INFORMATION_SCHEMA.to_owned());
@@ -58,8 +98,8 @@ impl flight::Engine for Engine {
         Ok(schemas)
     }
 
-    async fn tables(&self, _: SessionId) -> Result<Vec<TableEntry>> {
-        let catalog = self.parts().catalog.refresh().await?;
+    async fn tables(&self, session: SessionId) -> Result<Vec<TableEntry>> {
+        let catalog = self.catalog(session).await?;
         let mut tables = Vec::new();
         for object in catalog.all_objects() {
             let (schema, name) = (object.schema().to_owned(), object.name().to_owned());
@@ -79,8 +119,8 @@ impl flight::Engine for Engine {
         Ok(self.prepare_statement(&session, &text).await?.schema)
     }
 
-    async fn primary_key(&self, _: SessionId, schema: &str, table: &str) -> Result<Vec<String>> {
-        let catalog = self.parts().catalog.refresh().await?;
+    async fn primary_key(&self, session: SessionId, schema: &str, table: &str) -> Result<Vec<String>> {
+        let catalog = self.catalog(session).await?;
         Ok(match catalog.resolve(&ObjectName::full(schema, table), schema)? {
             Object::Table(table) => table.layout.primary_key.clone(),
             Object::Live(def) => def.primary_key.clone(),

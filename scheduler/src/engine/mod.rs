@@ -2,11 +2,13 @@
 //!
 //! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
 //! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
-//! ran), `tables` (names become rows), `writes` (rows become commits), `ddl`.
+//! ran), `tables` (names become rows), `writes` (rows become commits), `ingest` (rows that a client
+//! streams), `ddl`.
 
 mod admission;
 mod ddl;
 mod front;
+mod ingest;
 mod parameters;
 mod queries;
 mod sessions;
@@ -22,6 +24,7 @@ use watershed_core::clock::Clock;
 use watershed_core::store::StoreRoot;
 use watershed_sql::catalog::CatalogStore;
 use watershed_storage::delta::DeltaStore;
+use watershed_storage::layout::TableLayout;
 
 use crate::cluster::Membership;
 use crate::dispatch::Dispatch;
@@ -65,5 +68,19 @@ impl Engine {
 
     pub fn parts(&self) -> &Parts {
         &self.0
+    }
+
+    /// Ends what was idle for too long, and removes what ended with it.
+    pub async fn sweep(&self) {
+        self.remove_tables(self.0.sessions.sweep()).await;
+    }
+
+    /// Removes the files of tables that nobody can name any more. What cannot be removed is harmless.
+    async fn remove_tables(&self, unused: Vec<TableLayout>) {
+        for layout in unused {
+            if let Err(error) = self.0.delta.remove(&layout).await {
+                tracing::warn!(%error, table = %layout.id, "files of a temporary table are left behind");
+            }
+        }
     }
 }

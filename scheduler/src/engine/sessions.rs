@@ -1,15 +1,18 @@
-//! Sessions: a client's settings and current schema, bounded in number and idle time.
+//! Sessions: a client's settings, current schema and temporary objects, bounded in number and idle
+//! time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use watershed_core::clock::Clock;
 use watershed_core::id::SessionId;
 use watershed_core::settings::Settings;
 use watershed_core::{Error, Result, SqlState};
-use watershed_sql::catalog::PUBLIC_SCHEMA;
+use watershed_sql::catalog::{Catalog, Op, PUBLIC_SCHEMA, Temporary};
+use watershed_storage::layout::TableLayout;
 
 use crate::flight::{Principal, SessionKey};
 
@@ -23,6 +26,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 pub struct Session {
     pub id: SessionId,
     pub principal: Principal,
+    pub started_at: DateTime<Utc>,
     state: Mutex<State>,
 }
 
@@ -30,9 +34,39 @@ pub struct Session {
 struct State {
     settings: Settings,
     schema: String,
+    temporary: Temporary,
+    /// It has ended: nothing is made in it any more.
+    ended: bool,
 }
 
 impl Session {
+    /// The catalog as this session sees it.
+    pub fn catalog(&self, catalog: Arc<Catalog>) -> Arc<Catalog> {
+        self.state.lock().temporary.over(catalog)
+    }
+
+    /// Does what an operation asks of the session's own objects. Gives what the client is told besides
+    /// and the tables that nobody reaches any more; `None` if the operation is about other objects.
+    pub fn change(
+        &self,
+        op: &Op,
+        catalog: &Arc<Catalog>,
+    ) -> Result<Option<(Option<String>, Vec<TableLayout>)>> {
+        let mut state = self.state.lock();
+        let applied = state.temporary.apply(op, Arc::clone(catalog))?;
+        if applied.is_some() && state.ended {
+            return Err(ended());
+        }
+        Ok(applied.map(|applied| (applied.notice, applied.unused)))
+    }
+
+    /// Ends it, and gives the tables that end with it.
+    fn end(&self) -> Vec<TableLayout> {
+        let mut state = self.state.lock();
+        state.ended = true;
+        std::mem::take(&mut state.temporary).tables().cloned().collect()
+    }
+
     pub fn settings(&self) -> Settings {
         self.state.lock().settings.clone()
     }
@@ -65,12 +99,15 @@ struct Entry {
 struct Table {
     by_id: HashMap<SessionId, Entry>,
     by_key: HashMap<(SessionKey, Principal), SessionId>,
+    /// Tables of sessions that have ended, until [`Sessions::sweep`] hands them out.
+    unused: Vec<TableLayout>,
 }
 
 impl Table {
     fn remove(&mut self, id: SessionId) {
         if let Some(entry) = self.by_id.remove(&id) {
             self.by_key.remove(&(entry.key, entry.session.principal.clone()));
+            self.unused.extend(entry.session.end());
         }
     }
 }
@@ -110,9 +147,12 @@ impl Sessions {
         let session = Arc::new(Session {
             id: SessionId::generate(),
             principal: principal.clone(),
+            started_at: self.clock.now(),
             state: Mutex::new(State {
                 settings: Settings::default(),
                 schema: PUBLIC_SCHEMA.to_owned(),
+                temporary: Temporary::default(),
+                ended: false,
             }),
         });
         table.by_key.insert(known, session.id);
@@ -136,11 +176,32 @@ impl Sessions {
                 entry.used = now;
                 Ok(Arc::clone(&entry.session))
             }
-            None => Err(
-                Error::new(SqlState::ObjectNotInPrerequisiteState, "the session has ended")
-                    .with_hint("Connect again."),
-            ),
+            None => Err(ended()),
         }
+    }
+
+    /// Ends sessions that were idle for too long, and gives the tables that ended with their sessions
+    /// since the last time.
+    pub fn sweep(&self) -> Vec<TableLayout> {
+        let mut table = self.table.lock();
+        let now = self.clock.elapsed();
+        for id in expired(&table, now) {
+            table.remove(id);
+        }
+        std::mem::take(&mut table.unused)
+    }
+
+    /// Every session with the time since it was used last, the oldest first.
+    pub fn list(&self) -> Vec<(Arc<Session>, Duration)> {
+        let now = self.clock.elapsed();
+        let table = self.table.lock();
+        let mut sessions: Vec<_> = table
+            .by_id
+            .values()
+            .map(|entry| (Arc::clone(&entry.session), now.saturating_sub(entry.used)))
+            .collect();
+        sessions.sort_by_key(|(session, _)| (session.started_at, session.id));
+        sessions
     }
 
     pub fn close(&self, id: SessionId) {
@@ -155,14 +216,23 @@ impl Sessions {
     }
 }
 
-/// Drops what is idle for too long; where nothing is, what is idle for longest.
-fn make_room(table: &mut Table, now: Duration) {
-    let expired: Vec<_> = table
+fn ended() -> Error {
+    Error::new(SqlState::ObjectNotInPrerequisiteState, "the session has ended").with_hint("Connect again.")
+}
+
+/// What is idle for too long.
+fn expired(table: &Table, now: Duration) -> Vec<SessionId> {
+    table
         .by_id
         .iter()
         .filter(|(_, entry)| now.saturating_sub(entry.used) > IDLE_TIMEOUT)
         .map(|(id, _)| *id)
-        .collect();
+        .collect()
+}
+
+/// Drops what is idle for too long; where nothing is, what is idle for longest.
+fn make_room(table: &mut Table, now: Duration) {
+    let expired = expired(table, now);
     let oldest = || {
         table
             .by_id
@@ -183,6 +253,8 @@ fn make_room(table: &mut Table, now: Duration) {
 #[cfg(test)]
 mod tests {
     use watershed_core::clock::ManualClock;
+    use watershed_sql::catalog::{ObjectName, TEMPORARY_SCHEMA};
+    use watershed_storage::layout::{Column, ColumnType};
 
     use super::*;
 
@@ -224,5 +296,48 @@ mod tests {
         let idle = sessions.open(&SessionKey::new("1"), &principal);
         clock.advance(IDLE_TIMEOUT + Duration::from_secs(1));
         assert_ne!(sessions.open(&SessionKey::new("1"), &principal).id, idle.id);
+        assert!(sessions.sweep().is_empty());
+        assert_eq!(sessions.len(), 1);
+    }
+
+    #[test]
+    fn what_is_temporary_ends_with_its_session() {
+        let clock = Arc::new(ManualClock::default());
+        let sessions = Sessions::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let principal = Principal::new(Principal::ANONYMOUS);
+        let catalog = Arc::new(Catalog::empty());
+        let make = |session: &Session| {
+            let column = Column::new("a", ColumnType::Int);
+            let op = Op::CreateTable {
+                schema: TEMPORARY_SCHEMA.to_owned(),
+                name: "mine".to_owned(),
+                layout: TableLayout::new(vec![column]),
+                if_not_exists: false,
+                or_replace: false,
+                existing_unwritten: false,
+            };
+            session.change(&op, &catalog)
+        };
+        let seen = |session: &Session| {
+            let name = ObjectName::bare("mine");
+            session
+                .catalog(Arc::clone(&catalog))
+                .find(&name, PUBLIC_SCHEMA)
+                .is_some()
+        };
+        let [first, second] = ["1", "2"].map(|key| sessions.open(&SessionKey::new(key), &principal));
+        assert!(make(&first).unwrap().is_some());
+        assert_eq!((seen(&first), seen(&second)), (true, false));
+        assert!(sessions.sweep().is_empty());
+        sessions.close(first.id);
+        assert_eq!(sessions.sweep().len(), 1);
+        assert!(!seen(&first));
+        assert_eq!(
+            make(&first).unwrap_err().code(),
+            SqlState::ObjectNotInPrerequisiteState
+        );
+        make(&second).unwrap();
+        clock.advance(IDLE_TIMEOUT + Duration::from_secs(1));
+        assert_eq!(sessions.sweep().len(), 1);
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use futures::{FutureExt, StreamExt, stream};
@@ -14,17 +15,30 @@ use tokio_util::sync::CancellationToken;
 use watershed_core::id::StatementId;
 use watershed_core::{Error, Result, SqlState, telemetry};
 use watershed_sql::dialect::{self, Statement};
-use watershed_sql::plan::{self, Plan, PlanContext};
+use watershed_sql::plan::{self, Ingest, Plan, PlanContext};
 use watershed_storage::error::from_datafusion;
 
 use super::admission::Permit;
 use super::queries::QueryGuard;
 use super::sessions::Session;
 use super::tables::PinnedTables;
-use super::{Engine, ddl, parameters, writes};
+use super::{Engine, ddl, ingest, parameters, writes};
 use crate::dispatch::context::{Counters, StatementContext};
 use crate::dispatch::{Job, explain};
 use crate::flight::{Executed, Outcome, Prepared, RowStream};
+
+/// What a client asks for.
+enum Request<'a> {
+    /// Without values for its parameters it can be planned, not run.
+    Statement {
+        sql: &'a str,
+        parameters: Option<&'a [ScalarValue]>,
+    },
+    Ingest {
+        into: Ingest,
+        rows: Arc<dyn TableProvider>,
+    },
+}
 
 /// What a statement came to, before its rows are handed on.
 pub(super) enum Done {
@@ -45,13 +59,17 @@ pub(super) struct Running<'a> {
 impl Engine {
     /// Parses and plans a statement, without running it.
     pub async fn prepare_statement(&self, session: &Arc<Session>, sql: &str) -> Result<Prepared> {
+        let request = Request::Statement {
+            sql,
+            parameters: None,
+        };
         let context = StatementContext::new(
             StatementId::generate(),
             self.parts().clock.now(),
             session.settings(),
             CancellationToken::new(),
         );
-        let planning = std::panic::AssertUnwindSafe(self.plan(session, &context, sql)).catch_unwind();
+        let planning = std::panic::AssertUnwindSafe(self.plan(session, &context, &request)).catch_unwind();
         let plan = planning.await.unwrap_or_else(panicked)?;
         Ok(Prepared {
             sql: sql.to_owned(),
@@ -69,6 +87,27 @@ impl Engine {
         sql: &str,
         parameters: &[ScalarValue],
     ) -> Result<Executed> {
+        let request = Request::Statement {
+            sql,
+            parameters: Some(parameters),
+        };
+        self.run(session, sql, request).await
+    }
+
+    /// Writes rows that a client streams.
+    pub async fn run_ingest(
+        &self,
+        session: &Arc<Session>,
+        into: Ingest,
+        rows: RowStream,
+    ) -> Result<Executed> {
+        let text = format!("INGEST INTO {}", into.table);
+        let threads = self.parts().dispatch.threads();
+        let rows = ingest::table(rows, threads)?;
+        self.run(session, &text, Request::Ingest { into, rows }).await
+    }
+
+    async fn run(&self, session: &Arc<Session>, text: &str, request: Request<'_>) -> Result<Executed> {
         let settings = session.settings();
         let deadline = settings.statement_timeout().map(Deadline::after);
         let context = StatementContext::new(
@@ -80,7 +119,7 @@ impl Engine {
         let guard = self
             .parts()
             .queries
-            .begin(&context, session.id, session.principal.name(), sql);
+            .begin(&context, session.id, session.principal.name(), text);
         let mut running = Running {
             engine: self,
             session,
@@ -90,7 +129,7 @@ impl Engine {
         };
         let work = async {
             let permit = self.parts().admission.enter().await?;
-            let plan = self.plan(session, &context, sql).await?.bind(parameters)?;
+            let plan = self.plan(session, &context, &request).await?;
             Ok((permit, running.perform(plan).await?))
         };
         let work = std::panic::AssertUnwindSafe(work)
@@ -119,10 +158,14 @@ impl Engine {
         })
     }
 
-    async fn plan(&self, session: &Arc<Session>, context: &Arc<StatementContext>, sql: &str) -> Result<Plan> {
-        let statement = only_statement(sql)?;
+    async fn plan(
+        &self,
+        session: &Arc<Session>,
+        context: &Arc<StatementContext>,
+        request: &Request<'_>,
+    ) -> Result<Plan> {
         let parts = self.parts();
-        let catalog = parts.catalog.refresh().await?;
+        let catalog = session.catalog(parts.catalog.refresh().await?);
         let state = parts.dispatch.session(context);
         let tables = PinnedTables::new(self, session, context, &state);
         let planned = PlanContext {
@@ -132,7 +175,16 @@ impl Engine {
             current_schema: &session.schema(),
             settings: &context.settings,
         };
-        plan::plan(statement, &planned).await
+        match request {
+            Request::Statement { sql, parameters } => {
+                let plan = plan::plan(only_statement(sql)?, &planned).await?;
+                match parameters {
+                    Some(parameters) => plan.bind(parameters),
+                    None => Ok(plan),
+                }
+            }
+            Request::Ingest { into, rows } => plan::ingest(into, Arc::clone(rows), &planned),
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::TableLayout;
 use watershed_storage::write::written_files;
 
-use super::Engine;
 use super::statement::Running;
+use super::{Engine, ddl};
 use crate::dispatch::context::Counters;
 use crate::dispatch::{Job, Write};
 
@@ -39,19 +39,22 @@ pub(super) async fn create_table_as(
     input: LogicalPlan,
 ) -> Result<u64> {
     let parts = running.engine.parts();
-    let catalog = parts.catalog.refresh().await?;
-    if let Op::CreateTable { schema, name, .. } = &op
+    let catalog = running.session.catalog(parts.catalog.refresh().await?);
+    if let Op::CreateTable {
+        schema,
+        name,
+        or_replace: false,
+        ..
+    } = &op
         && catalog.object(schema, name).is_some()
     {
         // An error, or where it may exist a notice: no row is computed for either.
-        let applied = parts.catalog.apply(op).await?;
-        running.notices.extend(applied.notice);
+        ddl::commit(running, op).await?;
         return Ok(0);
     }
     parts.delta.create(&layout).await?;
     let rows = write(running, &layout, input, "CREATE TABLE AS SELECT").await?;
-    let applied = parts.catalog.apply(op).await?;
-    running.notices.extend(applied.notice);
+    ddl::commit(running, op).await?;
     Ok(rows)
 }
 

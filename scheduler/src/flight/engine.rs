@@ -11,6 +11,7 @@ use datafusion::scalar::ScalarValue;
 use futures::stream::BoxStream;
 use watershed_core::id::SessionId;
 use watershed_core::{Error, Result};
+use watershed_sql::plan::IngestMode;
 
 /// What tells one client's session from another's: a token, a cookie or a connection, as text.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -160,19 +161,6 @@ pub struct TableEntry {
     pub schema: String,
     pub name: String,
     pub kind: TableKind,
-}
-
-/// What to do with the table that ingested rows go to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IngestMode {
-    /// It must not be there.
-    Create,
-    /// It must be there.
-    Append,
-    /// It is there or not.
-    CreateOrAppend,
-    /// Whatever is there is replaced.
-    Replace,
 }
 
 /// Where ingested rows go.

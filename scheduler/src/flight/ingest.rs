@@ -1,5 +1,7 @@
 //! Bulk ingest: rows that a client streams into a table.
 
+use std::sync::Arc;
+
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
@@ -8,10 +10,11 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::Status;
 use watershed_core::id::SessionId;
 use watershed_core::{Error, Result, SqlState};
+use watershed_sql::plan::IngestMode;
 
-use super::engine::{Engine, Ingest, IngestMode, RowStream};
+use super::engine::{Engine, Ingest, RowStream};
 use super::metadata::CATALOG;
-use super::params;
+use super::{params, wire};
 
 /// Writes the rows of `frames` into the table that `command` names, and says how many they were.
 pub(super) async fn ingest(
@@ -34,9 +37,14 @@ pub(super) async fn ingest(
         .cloned()
         .ok_or_else(|| Error::new(SqlState::DataException, "the sent rows have no schema"))?;
     let rest = batches.map_err(|error| params::from_flight(&error));
+    let schema = wire::plain_schema(&schema);
+    let declared = Arc::clone(&schema);
+    let batches = stream::iter(first.map(Ok))
+        .chain(rest)
+        .and_then(move |batch| std::future::ready(wire::conform(&batch, &declared)));
     let rows = RowStream {
         schema,
-        batches: stream::iter(first.map(Ok)).chain(rest).boxed(),
+        batches: batches.boxed(),
     };
     let count = engine.ingest(session, target, rows).await?;
     Ok(i64::try_from(count).unwrap_or(i64::MAX))

@@ -50,6 +50,13 @@ pub fn parameter_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Fields>()))
 }
 
+/// The schema of rows that a client sends, in the types that the engine takes them in.
+pub fn plain_schema(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(
+        schema.fields().iter().map(plain_field).collect::<Fields>(),
+    ))
+}
+
 fn annotated(schema: &Schema, more: impl Fn(&Field, &mut HashMap<String, String>)) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         let data_type = plain(field.data_type());

@@ -12,13 +12,15 @@ mod op;
 mod record;
 mod shard_map;
 mod store;
+mod temporary;
 
-pub use model::{CATALOG_NAME, Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA};
+pub use model::{CATALOG_NAME, Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA, TEMPORARY_SCHEMA};
 pub use object::{ExternalDef, ExternalFormat, LiveDef, Object, ObjectKind, ObjectName, TableDef, ViewDef};
 pub use op::{Alteration, Op};
 pub use record::{Change, FORMAT, Record};
 pub use shard_map::{DEFAULT_SHARDS, SHARD_MAPS, default_shard_map};
 pub use store::{Applied, CatalogStore};
+pub use temporary::Temporary;
 
 pub(crate) use op::builtin_form;
 pub(crate) use shard_map::{ShardMapChoice, settle};

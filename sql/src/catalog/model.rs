@@ -18,11 +18,16 @@ pub const SYSTEM_SCHEMA: &str = "system";
 /// The standard's description of the catalog; its tables are made when they are read.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
 
+/// A session's own objects. It is there for every session, and no other session sees what is in it.
+pub const TEMPORARY_SCHEMA: &str = "temp";
+
 /// All that exists, at one version of the catalog's log.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     /// The number of records it was made from.
     pub version: u64,
+    /// The catalog below a session's own objects, if this one has any.
+    base: Option<Arc<Catalog>>,
     schemas: BTreeMap<String, BTreeMap<String, Object>>,
 }
 
@@ -43,7 +48,11 @@ impl Catalog {
                 .or_default()
                 .insert(def.name.clone(), Object::Live(Arc::clone(def)));
         }
-        Self { version: 0, schemas }
+        Self {
+            version: 0,
+            base: None,
+            schemas,
+        }
     }
 
     /// The schemas' names, in order; `information_schema` is one of them.
@@ -55,7 +64,7 @@ impl Catalog {
     }
 
     pub fn has_schema(&self, schema: &str) -> bool {
-        schema == INFORMATION_SCHEMA || self.schemas.contains_key(schema)
+        schema == INFORMATION_SCHEMA || schema == TEMPORARY_SCHEMA || self.schemas.contains_key(schema)
     }
 
     /// A schema's objects, in the order of their names. None for a schema that is not there.
@@ -81,13 +90,38 @@ impl Catalog {
         self.schemas.get(schema)?.get(name)
     }
 
-    /// The object a name means, or an error that helps to find the one that was meant.
+    /// The object a name means: without a schema, at first one of the session's own.
+    pub fn find(&self, name: &ObjectName, current_schema: &str) -> Option<&Object> {
+        let own = match name.schema {
+            None => self.object(TEMPORARY_SCHEMA, &name.name),
+            Some(_) => None,
+        };
+        own.or_else(|| self.object(name.schema_or(current_schema), &name.name))
+    }
+
+    /// [`Catalog::find`], or an error that helps to find the object that was meant.
     pub fn resolve(&self, name: &ObjectName, current_schema: &str) -> Result<Object> {
         let schema = name.schema_or(current_schema);
         self.check_schema(schema, name.position)?;
-        match self.object(schema, &name.name) {
+        match self.find(name, current_schema) {
             Some(object) => Ok(object.clone()),
             None => Err(self.unknown(name, schema)),
+        }
+    }
+
+    /// The same without a session's own objects.
+    pub fn without_temporary(self: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(self.base.as_ref().unwrap_or(self))
+    }
+
+    /// A catalog with a session's own objects on top.
+    pub(super) fn with_temporary(self: Arc<Self>, objects: BTreeMap<String, Object>) -> Self {
+        let mut schemas = self.schemas.clone();
+        schemas.insert(TEMPORARY_SCHEMA.to_owned(), objects);
+        Self {
+            version: self.version,
+            schemas,
+            base: Some(self),
         }
     }
 

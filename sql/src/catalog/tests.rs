@@ -30,6 +30,7 @@ fn create(name: &str, layout: TableLayout) -> Op {
         name: name.to_owned(),
         layout,
         if_not_exists: false,
+        or_replace: false,
         existing_unwritten: false,
     }
 }
@@ -271,6 +272,7 @@ async fn rules_of_names() {
             name: "t".to_owned(),
             layout: layout(&[("a", ColumnType::Int)]),
             if_not_exists: false,
+            or_replace: false,
             existing_unwritten: false,
         })
         .await

@@ -99,6 +99,7 @@ pub struct Insert {
 pub struct CreateTable {
     pub name: ObjectName,
     pub if_not_exists: bool,
+    pub or_replace: bool,
     /// A partition column declared in `PARTITIONED BY` stands last.
     pub columns: Vec<Column>,
     pub primary_key: Vec<String>,

@@ -8,6 +8,7 @@ use watershed_storage::layout::Column;
 use super::ast::{Clustering, CreateTable, CreateView, Statement};
 use super::error::{at, syntax};
 use super::parser::{Lines, Parser};
+use crate::catalog::{ObjectName, TEMPORARY_SCHEMA};
 
 /// What `WITH (…)` of a managed table takes.
 pub(super) const TABLE_OPTIONS: [&str; 4] = ["shard_key", "shard_map", "shards", "sort_by"];
@@ -17,22 +18,22 @@ impl Parser {
         let start = self.here();
         self.expect_keyword(Keyword::CREATE)?;
         let or_replace = self.keywords(&[Keyword::OR, Keyword::REPLACE]);
+        let temporary = self.keyword(Keyword::TEMP) || self.keyword(Keyword::TEMPORARY);
+        if self.keyword(Keyword::VIEW) {
+            return self.create_view(or_replace, temporary, lines);
+        }
+        if self.keyword(Keyword::TABLE) {
+            return self.create_table(or_replace, temporary);
+        }
+        if temporary {
+            return Err(self.expected("TABLE or VIEW"));
+        }
         if self.keyword(Keyword::EXTERNAL) {
             self.expect_keyword(Keyword::TABLE)?;
             return self.create_external(or_replace);
         }
-        if self.keyword(Keyword::VIEW) {
-            return self.create_view(or_replace, lines);
-        }
         if or_replace {
-            return Err(at(
-                Error::unsupported("CREATE OR REPLACE is for views and external tables"),
-                start,
-            )
-            .with_hint("Drop the table first."));
-        }
-        if self.keyword(Keyword::TABLE) {
-            return self.create_table();
+            return Err(self.expected("TABLE, EXTERNAL TABLE or VIEW"));
         }
         if self.keyword(Keyword::SCHEMA) {
             let if_not_exists = self.if_not_exists();
@@ -43,8 +44,6 @@ impl Parser {
             });
         }
         for word in [
-            "TEMP",
-            "TEMPORARY",
             "MATERIALIZED",
             "INDEX",
             "UNIQUE",
@@ -72,9 +71,9 @@ impl Parser {
         Err(self.expected("TABLE, EXTERNAL TABLE, VIEW or SCHEMA"))
     }
 
-    fn create_view(&mut self, or_replace: bool, lines: &Lines<'_>) -> Result<Statement> {
-        let if_not_exists = self.if_not_exists();
-        let name = self.object_name("the view's name")?;
+    fn create_view(&mut self, or_replace: bool, temporary: bool, lines: &Lines<'_>) -> Result<Statement> {
+        let if_not_exists = self.absent_only(or_replace)?;
+        let name = self.new_name("the view's name", temporary)?;
         let columns = if self.inner.peek_token_ref().token == Token::LParen {
             self.list(|parser| parser.name("a column's name"))?
         } else {
@@ -94,11 +93,43 @@ impl Parser {
         })))
     }
 
-    fn create_table(&mut self) -> Result<Statement> {
-        let if_not_exists = self.if_not_exists();
+    /// `IF NOT EXISTS`, which contradicts `OR REPLACE`.
+    fn absent_only(&mut self, or_replace: bool) -> Result<bool> {
+        let start = self.here();
+        let absent_only = self.if_not_exists();
+        if absent_only && or_replace {
+            return Err(syntax("OR REPLACE and IF NOT EXISTS exclude each other", start));
+        }
+        Ok(absent_only)
+    }
+
+    /// The name of an object to be made. What is temporary is in a schema of its own.
+    fn new_name(&mut self, what: &str, temporary: bool) -> Result<ObjectName> {
+        let mut name = self.object_name(what)?;
+        if temporary {
+            if let Some(schema) = name
+                .schema
+                .as_deref()
+                .filter(|schema| *schema != TEMPORARY_SCHEMA)
+            {
+                return Err(name
+                    .error(
+                        SqlState::InvalidTableDefinition,
+                        format!("a temporary object cannot be in schema \"{schema}\""),
+                    )
+                    .with_hint("Leave the schema out."));
+            }
+            name.schema = Some(TEMPORARY_SCHEMA.to_owned());
+        }
+        Ok(name)
+    }
+
+    fn create_table(&mut self, or_replace: bool, temporary: bool) -> Result<Statement> {
+        let if_not_exists = self.absent_only(or_replace)?;
         let mut table = CreateTable {
-            name: self.object_name("the table's name")?,
+            name: self.new_name("the table's name", temporary)?,
             if_not_exists,
+            or_replace,
             columns: Vec::new(),
             primary_key: Vec::new(),
             partition_by: Vec::new(),

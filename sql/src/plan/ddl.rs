@@ -3,17 +3,15 @@
 
 use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast::Query;
-use std::ops::ControlFlow;
 use watershed_core::error::{Error, Result, SqlState, nearest};
-use watershed_core::id::TableId;
 use watershed_storage::layout::{
     Column, ColumnType, JSON_TYPE, SHARD_COLUMN, Sharding, TYPE_METADATA, TableLayout,
 };
 
-use super::names::{self, Names};
-use super::{Plan, PlanContext, generated, insert, parameters, query};
-use crate::catalog::{ExternalDef, ObjectName, Op, ShardMapChoice, ViewDef, builtin_form, settle};
-use crate::dialect::{CreateExternalTable, CreateTable, CreateView, Statement, read_name};
+use super::names::Names;
+use super::{Plan, PlanContext, generated, insert, query};
+use crate::catalog::{ExternalDef, Op, ShardMapChoice, builtin_form, settle};
+use crate::dialect::{CreateExternalTable, CreateTable, Statement};
 
 pub(super) async fn create_table(table: CreateTable, context: &PlanContext<'_>) -> Result<Plan> {
     let names = Names::none(context);
@@ -36,9 +34,8 @@ pub(super) async fn create_table_as(
     let plan = query::finish(plan, context)?;
     let columns = columns_of(&plan)?;
     let layout = layout(&table, columns, context)?;
-    let exists = context.catalog.object(&schema, &table.name.name).is_some();
-    let if_not_exists = table.if_not_exists;
-    if exists && !if_not_exists {
+    let exists = context.catalog.object(&schema, &table.name.name).is_some() && !table.or_replace;
+    if exists && !table.if_not_exists {
         return Err(table
             .name
             .error(
@@ -59,7 +56,7 @@ pub(super) async fn create_table_as(
     Ok(Plan::CreateTableAs { op, layout, input })
 }
 
-fn operation(table: CreateTable, layout: TableLayout, context: &PlanContext<'_>) -> Op {
+pub(super) fn operation(table: CreateTable, layout: TableLayout, context: &PlanContext<'_>) -> Op {
     let schema = table.name.schema_or(context.current_schema).to_owned();
     // The documented tables get their documented layout wherever they are made anew.
     let layout = match builtin_form(&schema, &table.name.name, &layout) {
@@ -73,12 +70,13 @@ fn operation(table: CreateTable, layout: TableLayout, context: &PlanContext<'_>)
         name: table.name.name,
         layout,
         if_not_exists: table.if_not_exists,
+        or_replace: table.or_replace,
         existing_unwritten: false,
     }
 }
 
 /// The columns of a table that a query fills.
-fn columns_of(plan: &LogicalPlan) -> Result<Vec<Column>> {
+pub(super) fn columns_of(plan: &LogicalPlan) -> Result<Vec<Column>> {
     plan.schema()
         .fields()
         .iter()
@@ -105,7 +103,11 @@ fn columns_of(plan: &LogicalPlan) -> Result<Vec<Column>> {
 }
 
 /// The layout a definition means.
-fn layout(table: &CreateTable, mut columns: Vec<Column>, context: &PlanContext<'_>) -> Result<TableLayout> {
+pub(super) fn layout(
+    table: &CreateTable,
+    mut columns: Vec<Column>,
+    context: &PlanContext<'_>,
+) -> Result<TableLayout> {
     check_columns(&columns)?;
     let known = |what: &str, names: &[String]| -> Result<()> {
         let mut seen: Vec<&String> = Vec::new();
@@ -135,8 +137,6 @@ fn layout(table: &CreateTable, mut columns: Vec<Column>, context: &PlanContext<'
         column.nullable &= !table.primary_key.contains(&column.name);
     }
     let mut layout = TableLayout {
-        id: TableId::generate(),
-        columns,
         primary_key: table.primary_key.clone(),
         partition_by: table.partition_by.clone(),
         sharding: table.sharding.as_ref().map(|clustering| Sharding {
@@ -144,7 +144,7 @@ fn layout(table: &CreateTable, mut columns: Vec<Column>, context: &PlanContext<'
             shards: clustering.shards.unwrap_or(crate::catalog::DEFAULT_SHARDS),
         }),
         sort_by: table.sort_by.clone(),
-        shard_map: None,
+        ..TableLayout::new(columns)
     };
     let choice = match &table.shard_map {
         Some(name) => ShardMapChoice::Named(name.clone()),
@@ -277,84 +277,6 @@ pub(super) fn create_external(table: CreateExternalTable, context: &PlanContext<
         if_not_exists: table.if_not_exists,
         or_replace: table.or_replace,
     }))
-}
-
-pub(super) async fn create_view(view: CreateView, context: &PlanContext<'_>) -> Result<Plan> {
-    let schema = view.name.schema_or(context.current_schema).to_owned();
-    context.catalog.check_schema(&schema, view.name.position)?;
-    let (body, sql) = qualified(view.query, view.text, &schema, context)?;
-    // A view that reads itself would be expanded for ever.
-    let expanding = [(schema.clone(), view.name.name.clone())];
-    let plan = query::plan_body(&body, &schema, context, &expanding).await?;
-    if parameters::any(&plan)? {
-        return Err(view
-            .name
-            .error(SqlState::UndefinedParameter, "a view has no parameters"));
-    }
-    let plan = query::rename(query::finish(plan, context)?, &view.columns)?;
-    let mut seen: Vec<&str> = Vec::new();
-    for field in plan.schema().fields() {
-        if seen.contains(&field.name().as_str()) {
-            return Err(Error::new(
-                SqlState::DuplicateColumn,
-                format!("column \"{}\" stands twice in the view", field.name()),
-            )
-            .with_hint("Give one of them another name with AS."));
-        }
-        seen.push(field.name());
-    }
-    Ok(Plan::Ddl(Op::CreateView {
-        def: ViewDef {
-            schema,
-            name: view.name.name,
-            sql,
-            columns: view.columns,
-            builtin: false,
-        },
-        if_not_exists: view.if_not_exists,
-        or_replace: view.or_replace,
-    }))
-}
-
-/// A view's query that means the same wherever it is read: names without a schema are looked up in the
-/// view's own, so that those of another current schema are written out.
-fn qualified(
-    mut query: Box<Query>,
-    text: String,
-    schema: &str,
-    context: &PlanContext<'_>,
-) -> Result<(Box<Query>, String)> {
-    if schema == context.current_schema {
-        return Ok((query, text));
-    }
-    let common = names::common_names(&*query);
-    let walked: ControlFlow<Error> = sqlparser::ast::visit_relations_mut(&mut *query, |name| {
-        let named = match read_name(name) {
-            Ok(named) => named,
-            Err(error) => return ControlFlow::Break(error),
-        };
-        let ObjectName {
-            schema: None,
-            name: bare,
-            ..
-        } = named
-        else {
-            return ControlFlow::Continue(());
-        };
-        if !common.contains(&bare) && context.catalog.object(context.current_schema, &bare).is_some() {
-            let ident = sqlparser::ast::Ident::with_quote('"', context.current_schema);
-            name.0
-                .insert(0, sqlparser::ast::ObjectNamePart::Identifier(ident));
-        }
-        ControlFlow::Continue(())
-    });
-    match walked {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => {
-            let text = query.to_string();
-            Ok((query, text))
-        }
-    }
 }
 
 /// Statements that say all there is to say.

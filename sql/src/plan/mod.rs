@@ -9,6 +9,7 @@ mod error;
 mod explain;
 mod generated;
 mod information_schema;
+mod ingest;
 mod insert;
 mod literals;
 mod names;
@@ -20,6 +21,7 @@ mod session;
 mod show;
 mod temporal;
 mod types;
+mod views;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ use crate::catalog::{Catalog, LiveDef, Object, Op, TableDef};
 use crate::dialect::Statement;
 
 pub use explain::explain_schema;
+pub use ingest::{Ingest, IngestMode, ingest};
 pub use query::object_schema;
 
 pub(crate) use generated::expression_columns;
@@ -50,6 +53,7 @@ pub trait Tables: Send + Sync {
 }
 
 /// What a statement is planned against.
+#[derive(Clone)]
 pub struct PlanContext<'a> {
     pub catalog: Arc<Catalog>,
     pub state: &'a SessionState,
@@ -205,7 +209,7 @@ pub async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pla
         Statement::CreateTable(table) => ddl::create_table(*table, context).await,
         Statement::CreateTableAs { table, query } => ddl::create_table_as(*table, query, context).await,
         Statement::CreateExternalTable(table) => ddl::create_external(*table, context),
-        Statement::CreateView(view) => ddl::create_view(*view, context).await,
+        Statement::CreateView(view) => views::create(*view, context).await,
         Statement::CreateSchema { .. }
         | Statement::DropTable { .. }
         | Statement::DropView { .. }

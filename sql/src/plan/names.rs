@@ -19,7 +19,7 @@ use watershed_storage::error::into_datafusion;
 
 use super::types::Types;
 use super::{PlanContext, information_schema, now, query};
-use crate::catalog::{CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, ViewDef};
+use crate::catalog::{CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, TEMPORARY_SCHEMA, ViewDef};
 use crate::dialect::{folded, parse_query, read_name, with_room};
 
 /// Views that may read one another in a row.
@@ -152,6 +152,16 @@ pub(super) async fn expand(
     let mut inner = expanding.to_vec();
     inner.push(me);
     let query = parse_query(&def.sql)?;
+    // What a view means does not depend on who reads it.
+    let outlives = PlanContext {
+        catalog: context.catalog.without_temporary(),
+        ..context.clone()
+    };
+    let context = if def.schema == TEMPORARY_SCHEMA {
+        context
+    } else {
+        &outlives
+    };
     let plan = query::plan_body(&query, &def.schema, context, &inner)
         .await
         .map_err(|error| {

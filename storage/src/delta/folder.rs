@@ -10,6 +10,7 @@ use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::SaveMode;
 use deltalake_core::table::state::DeltaTableState;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
@@ -91,6 +92,16 @@ impl TableFolder {
 
     pub(super) fn failed(&self, what: &str, error: &DeltaTableError) -> Error {
         from_delta(&format!("{what} the table in {}", self.url), error)
+    }
+
+    /// Removes everything in it.
+    pub(super) async fn remove(&self) -> Result<()> {
+        let places = self.store.list(None).map_ok(|object| object.location).boxed();
+        self.store
+            .delete_stream(places)
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await
+            .map_err(|error| crate::error::from_object_store(&error))
     }
 
     /// Makes the first version. Where there is one, nothing is changed.

@@ -110,6 +110,12 @@ impl DeltaStore {
         commit::commit(&self.folder(layout), known, layout, files, &commit).await
     }
 
+    /// Removes a table with all its versions: one that nobody can name any more.
+    pub async fn remove(&self, layout: &TableLayout) -> Result<()> {
+        self.slots.lock().remove(&layout.id);
+        self.folder(layout).remove().await
+    }
+
     fn folder(&self, layout: &TableLayout) -> TableFolder {
         TableFolder::managed(&self.root, layout)
     }

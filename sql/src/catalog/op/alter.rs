@@ -17,8 +17,7 @@ pub(super) fn table(
     if_exists: bool,
     alteration: &Alteration,
 ) -> Result<Decision> {
-    let there = catalog.object(name.schema_or(schema), &name.name).is_some();
-    if if_exists && !there {
+    if if_exists && catalog.find(name, schema).is_none() {
         return Ok(Decision::nothing(format!("\"{name}\" does not exist")));
     }
     let def = match catalog.resolve(name, schema)? {

@@ -25,12 +25,22 @@ pub(super) fn schema(catalog: &Catalog, name: &str, if_not_exists: bool) -> Resu
     Err(Error::new(SqlState::DuplicateSchema, message).with_hint("Write IF NOT EXISTS to go on."))
 }
 
+/// What is done about an object that has the name already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Existing {
+    /// `IF NOT EXISTS`.
+    pub(super) keep: bool,
+    /// `OR REPLACE`.
+    pub(super) replace: bool,
+    /// It was never written, so that a built-in table may be given another shape.
+    pub(super) unwritten: bool,
+}
+
 pub(super) fn table(
     catalog: &Catalog,
     (schema, name): (&str, &str),
     layout: &TableLayout,
-    if_not_exists: bool,
-    existing_unwritten: bool,
+    existing: Existing,
 ) -> Result<Decision> {
     check_open(catalog, schema)?;
     let created = |catalog: &Catalog| -> Result<Change> {
@@ -46,11 +56,23 @@ pub(super) fn table(
     let Some(there) = catalog.object(schema, name) else {
         return Ok(Decision::changes(vec![created(catalog)?]));
     };
+    let replaced = |catalog: &Catalog| -> Result<Decision> {
+        let gone = Change::ObjectDropped {
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+        };
+        // The new one is checked against a catalog without the old one.
+        let without = catalog.with(std::slice::from_ref(&gone));
+        Ok(Decision::changes(vec![gone, created(&without)?]))
+    };
+    if existing.replace && matches!(there, Object::Table(_) | Object::External(_)) {
+        return replaced(catalog);
+    }
     let difference = match there {
         Object::Table(def) if def.builtin => table_difference(&def.layout, layout),
         Object::Live(def) => live_difference(def, layout),
         Object::Table(_) | Object::External(_) | Object::View(_) => {
-            return exists(there, if_not_exists);
+            return exists(there, existing.keep);
         }
     };
     let Some(difference) = difference else {
@@ -58,17 +80,11 @@ pub(super) fn table(
             "table \"{name}\" is built in and is as the statement says"
         )));
     };
-    if if_not_exists {
+    if existing.keep {
         return exists(there, true);
     }
-    if existing_unwritten && matches!(there, Object::Table(_)) {
-        let gone = Change::ObjectDropped {
-            schema: schema.to_owned(),
-            name: name.to_owned(),
-        };
-        // The new one is checked against a catalog without the old one.
-        let without = catalog.with(std::slice::from_ref(&gone));
-        return Ok(Decision::changes(vec![gone, created(&without)?]));
+    if existing.unwritten && matches!(there, Object::Table(_)) {
+        return replaced(catalog);
     }
     let error = Error::new(
         SqlState::DuplicateTable,

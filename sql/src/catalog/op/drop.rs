@@ -3,7 +3,7 @@
 use watershed_core::error::{Error, Result, SqlState};
 
 use super::Decision;
-use crate::catalog::model::{Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA};
+use crate::catalog::model::{Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA, TEMPORARY_SCHEMA};
 use crate::catalog::object::{Object, ObjectKind, ObjectName};
 use crate::catalog::record::Change;
 
@@ -12,7 +12,7 @@ pub(super) fn schema(catalog: &Catalog, name: &str, if_exists: bool, cascade: bo
         return Ok(Decision::nothing(format!("schema \"{name}\" does not exist")));
     }
     catalog.check_schema(name, None)?;
-    if [PUBLIC_SCHEMA, SYSTEM_SCHEMA, INFORMATION_SCHEMA].contains(&name) {
+    if [PUBLIC_SCHEMA, SYSTEM_SCHEMA, INFORMATION_SCHEMA, TEMPORARY_SCHEMA].contains(&name) {
         return Err(Error::unsupported(format!(
             "schema \"{name}\" is built in and cannot be dropped"
         )));
@@ -69,7 +69,7 @@ pub(super) fn view(catalog: &Catalog, name: &ObjectName, schema: &str, if_exists
 }
 
 fn absent(catalog: &Catalog, name: &ObjectName, schema: &str, if_exists: bool) -> Option<Decision> {
-    let there = catalog.object(name.schema_or(schema), &name.name).is_some();
+    let there = catalog.find(name, schema).is_some();
     (if_exists && !there).then(|| Decision::nothing(format!("\"{name}\" does not exist")))
 }
 

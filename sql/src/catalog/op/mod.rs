@@ -32,6 +32,7 @@ pub enum Op {
         name: String,
         layout: TableLayout,
         if_not_exists: bool,
+        or_replace: bool,
         /// The caller knows that the table of this name was never written, so that a built-in one may
         /// be given another shape.
         existing_unwritten: bool,
@@ -166,14 +167,16 @@ impl Op {
                 name,
                 layout,
                 if_not_exists,
+                or_replace,
                 existing_unwritten,
-            } => create::table(
-                catalog,
-                (schema, name),
-                layout,
-                *if_not_exists,
-                *existing_unwritten,
-            ),
+            } => {
+                let existing = create::Existing {
+                    keep: *if_not_exists,
+                    replace: *or_replace,
+                    unwritten: *existing_unwritten,
+                };
+                create::table(catalog, (schema, name), layout, existing)
+            }
             Self::CreateExternal {
                 def,
                 if_not_exists,
