@@ -28,6 +28,9 @@ use crate::system::ServiceRegistry;
 /// Statements that end by themselves may take this long after a shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How often what clients have left behind is looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
 /// How a scheduler runs.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -108,8 +111,13 @@ pub async fn start(options: Options) -> Result<Scheduler> {
 
     let ready = Readiness::default();
     let mut serving = JoinSet::new();
-    let front = flight::service(Arc::new(engine.clone()), clock, flight::Options::default())?;
-    serving.spawn(net::serve_grpc(flight, Routes::new(front), shutdown.clone()));
+    let front = flight::Front::over(Arc::new(engine.clone()), clock, flight::Options::default())?;
+    serving.spawn(net::serve_grpc(
+        flight,
+        Routes::new(front.server()),
+        shutdown.clone(),
+    ));
+    serving.spawn(sweep(engine.clone(), front, shutdown.clone()));
     serving.spawn(net::serve_http(
         http,
         net::health_router(ready.clone()),
@@ -141,6 +149,19 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         serving,
         _hearing: hearing,
     })
+}
+
+/// Lets go of what clients have left behind, now and then.
+async fn sweep(engine: Engine, front: flight::Front, shutdown: CancellationToken) -> Result<()> {
+    while shutdown
+        .run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL))
+        .await
+        .is_some()
+    {
+        front.sweep();
+        engine.sweep().await;
+    }
+    Ok(())
 }
 
 /// The runtime of the cluster port.

@@ -41,6 +41,9 @@ pub const BATCH_SIZE: &str = "watershed.batch_size";
 pub const LOCAL_LIMIT: &str = "watershed.local_limit";
 pub const BROADCAST_LIMIT: &str = "watershed.broadcast_limit";
 pub const HOLD_BACK: &str = "watershed.hold_back";
+pub const FLIGHT_COMPRESSION: &str = "watershed.flight_compression";
+pub const FLIGHT_ENDPOINTS: &str = "watershed.flight_endpoints";
+pub const FLIGHT_VIEW_TYPES: &str = "watershed.flight_view_types";
 
 /// Every session setting, in alphabetical order.
 pub const SETTINGS: &[Setting] = &[
@@ -77,6 +80,25 @@ pub const SETTINGS: &[Setting] = &[
         default: "auto",
         description: "Where a query runs: in the scheduler, streaming over the executors, or in stages with \
                       their results on disk.",
+    },
+    Setting {
+        name: FLIGHT_COMPRESSION,
+        kind: Kind::Choice(&["none", "lz4", "zstd"]),
+        default: "none",
+        description: "How rows are compressed on their way to the client; not every driver can read that.",
+    },
+    Setting {
+        name: FLIGHT_ENDPOINTS,
+        kind: Kind::Integer { min: 1, max: 64 },
+        default: "1",
+        description: "Streams over which a client may fetch the rows of an unordered query at the same time; \
+                      not every driver reads more than one.",
+    },
+    Setting {
+        name: FLIGHT_VIEW_TYPES,
+        kind: Kind::Choice(&["off", "on"]),
+        default: "off",
+        description: "Sends texts and bytes as Arrow's view types; not every driver knows them.",
     },
     Setting {
         name: HOLD_BACK,
@@ -154,6 +176,11 @@ impl Settings {
 
     pub fn execution(&self) -> &str {
         self.text(EXECUTION)
+    }
+
+    /// The value of a [`Kind::Choice`] setting.
+    pub fn choice(&self, name: &'static str) -> &str {
+        self.text(name)
     }
 
     pub fn time_zone(&self) -> &str {

@@ -12,6 +12,7 @@ use watershed_core::settings::Settings;
 use watershed_storage::table::ScanLog;
 
 use crate::cluster::{Members, Membership};
+use crate::flight::Progress;
 
 /// One statement's surroundings.
 #[derive(Debug)]
@@ -46,6 +47,15 @@ impl Counters {
 
     pub fn get(counter: &AtomicU64) -> u64 {
         counter.load(Ordering::Relaxed)
+    }
+}
+
+impl Progress for StatementContext {
+    /// By shards, as far as the query runs shard by shard.
+    fn fraction(&self) -> Option<f64> {
+        let total = Counters::get(&self.counters.total_shards);
+        let completed = Counters::get(&self.counters.completed_shards);
+        (total > 0).then(|| completed.min(total) as f64 / total as f64)
     }
 }
 

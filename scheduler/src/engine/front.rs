@@ -16,7 +16,8 @@ use watershed_sql::plan::Ingest;
 
 use super::Engine;
 use crate::flight::{
-    self, Credentials, Executed, Outcome, Prepared, Principal, RowStream, SessionKey, TableEntry, TableKind,
+    self, Credentials, Delivery, Executed, Outcome, Prepared, Principal, RowStream, SessionKey, TableEntry,
+    TableKind,
 };
 
 impl Engine {
@@ -130,6 +131,10 @@ impl flight::Engine for Engine {
 
     async fn current_schema(&self, session: SessionId) -> Result<String> {
         Ok(self.parts().sessions.get(session)?.schema())
+    }
+
+    async fn delivery(&self, session: SessionId) -> Result<Delivery> {
+        Ok(Delivery::of(&self.parts().sessions.get(session)?.settings()))
     }
 
     async fn use_schema(&self, session: SessionId, schema: &str) -> Result<()> {

@@ -77,10 +77,7 @@ mod tests {
     }
 
     async fn read(batches: Vec<Result<RecordBatch>>) -> datafusion::error::Result<Vec<RecordBatch>> {
-        let rows = RowStream {
-            schema: batch(0).schema(),
-            batches: stream::iter(batches).boxed(),
-        };
+        let rows = RowStream::new(batch(0).schema(), stream::iter(batches).boxed());
         let context = SessionContext::new();
         let frame = context.read_table(table(rows, 3).unwrap())?;
         frame.execute_stream().await?.try_collect().await

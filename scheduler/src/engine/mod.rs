@@ -9,6 +9,7 @@ mod admission;
 mod ddl;
 mod front;
 mod ingest;
+mod limits;
 mod parameters;
 mod queries;
 mod sessions;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use watershed_core::clock::Clock;
 use watershed_core::id::{SessionId, StatementId};
-use watershed_core::{Error, SqlState, telemetry};
+use watershed_core::{Error, Result, SqlState, telemetry};
 use watershed_storage::table::ScanReport;
 
 use crate::dispatch::context::{Counters, StatementContext};
@@ -153,6 +153,21 @@ impl Queries {
             .rev()
             .map(|running| running.now(&*self.clock));
         running.chain(state.ended.iter().rev().cloned()).collect()
+    }
+
+    /// Cancels one statement.
+    pub fn kill(&self, id: StatementId) -> Result<()> {
+        match self.state.lock().running.get(&id) {
+            Some(running) => {
+                running.context.cancel.cancel();
+                Ok(())
+            }
+            None => Err(Error::new(
+                SqlState::UndefinedObject,
+                format!("no statement {id} runs on this scheduler"),
+            )
+            .with_hint("system.queries lists those that do.")),
+        }
     }
 
     /// Cancels what still runs, as the scheduler ends.

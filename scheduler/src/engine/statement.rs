@@ -5,7 +5,6 @@
 //! catalog's log. Each step fails with nothing changed.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
@@ -19,13 +18,14 @@ use watershed_sql::plan::{self, Ingest, Plan, PlanContext};
 use watershed_storage::error::from_datafusion;
 
 use super::admission::Permit;
+use super::limits::{Deadline, panicked, until};
 use super::queries::QueryGuard;
 use super::sessions::Session;
 use super::tables::PinnedTables;
 use super::{Engine, ddl, ingest, parameters, writes};
 use crate::dispatch::context::{Counters, StatementContext};
 use crate::dispatch::{Job, explain};
-use crate::flight::{Executed, Outcome, Prepared, RowStream};
+use crate::flight::{Executed, Outcome, Prepared, Progress, RowStream};
 
 /// What a client asks for.
 enum Request<'a> {
@@ -38,6 +38,19 @@ enum Request<'a> {
         into: Ingest,
         rows: Arc<dyn TableProvider>,
     },
+}
+
+impl Request<'_> {
+    /// Whether it waits for its turn. What ends other statements does not wait for them.
+    fn waits(&self) -> bool {
+        match self {
+            Self::Statement { sql, .. } => {
+                let word = sql.split_whitespace().next().unwrap_or_default();
+                !word.eq_ignore_ascii_case("kill")
+            }
+            Self::Ingest { .. } => true,
+        }
+    }
 }
 
 /// What a statement came to, before its rows are handed on.
@@ -76,6 +89,7 @@ impl Engine {
             schema: plan.schema(),
             parameters: parameters::parameter_schema(&plan)?,
             is_query: plan.is_query(),
+            is_ordered: plan.is_ordered(),
             plan: None,
         })
     }
@@ -128,7 +142,10 @@ impl Engine {
             notices: Vec::new(),
         };
         let work = async {
-            let permit = self.parts().admission.enter().await?;
+            let permit = match request.waits() {
+                true => Some(self.parts().admission.enter().await?),
+                false => None,
+            };
             let plan = self.plan(session, &context, &request).await?;
             Ok((permit, running.perform(plan).await?))
         };
@@ -214,6 +231,10 @@ impl Running<'_> {
                 self.session.set(&name, value.as_deref())?;
                 Ok(Done::Nothing)
             }
+            Plan::Kill { statement } => {
+                self.engine.parts().queries.kill(statement)?;
+                Ok(Done::Nothing)
+            }
             Plan::Use { schema } => {
                 self.session.use_schema(&schema);
                 Ok(Done::Nothing)
@@ -274,72 +295,12 @@ fn only_statement(sql: &str) -> Result<Statement> {
     }
 }
 
-/// When a statement's time is up.
-#[derive(Debug, Clone, Copy)]
-struct Deadline {
-    at: Instant,
-    after: Duration,
-}
-
-impl Deadline {
-    fn after(after: Duration) -> Self {
-        Self {
-            at: Instant::now() + after,
-            after,
-        }
-    }
-
-    fn passed(self) -> Error {
-        Error::new(
-            SqlState::QueryCanceled,
-            format!(
-                "the statement ran longer than statement_timeout, {}",
-                watershed_core::duration::format(self.after)
-            ),
-        )
-        .with_hint("SET statement_timeout = '0' lets statements run.")
-    }
-}
-
-/// Does `work`, unless it is cancelled or its time is up before.
-async fn until<T>(
-    deadline: Option<Deadline>,
-    cancel: &CancellationToken,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let expired = async {
-        match deadline {
-            Some(deadline) => {
-                tokio::time::sleep_until(deadline.at.into()).await;
-                deadline.passed()
-            }
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        done = work => done,
-        () = cancel.cancelled() => Err(Error::new(SqlState::QueryCanceled, "the statement was cancelled")),
-        error = expired => Err(error),
-    }
-}
-
-fn panicked<T>(panic: Box<dyn std::any::Any + Send>) -> Result<T> {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
-    tracing::error!(text, "a statement panicked");
-    Err(Error::internal("the statement met a mistake in Watershed").with_detail(text.to_owned()))
-}
-
 /// The rows as the client gets them. The stream holds the statement's place until it ends or is
 /// dropped, which cancels it.
 fn release(
     rows: SendableRecordBatchStream,
     guard: QueryGuard,
-    permit: Permit,
+    permit: Option<Permit>,
     context: Arc<StatementContext>,
     deadline: Option<Deadline>,
 ) -> RowStream {
@@ -347,9 +308,10 @@ fn release(
         rows: SendableRecordBatchStream,
         context: Arc<StatementContext>,
         guard: QueryGuard,
-        _permit: Permit,
+        _permit: Option<Permit>,
     }
     let schema = rows.schema();
+    let progress: Arc<dyn Progress> = Arc::<StatementContext>::clone(&context);
     let state = State {
         rows,
         context,
@@ -383,7 +345,7 @@ fn release(
         }
     });
     RowStream {
-        schema,
-        batches: batches.boxed(),
+        progress: Some(progress),
+        ..RowStream::new(schema, batches.boxed())
     }
 }

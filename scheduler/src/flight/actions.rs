@@ -115,6 +115,12 @@ pub(super) fn cancel(statements: &Statements, caller: &Caller, info: &FlightInfo
     {
         cancelled |= statements.cancel(caller, &ticket.ticket)?;
     }
+    // A query that is polled has no endpoints yet.
+    if info.endpoint.is_empty()
+        && let Some(descriptor) = &info.flight_descriptor
+    {
+        cancelled = statements.cancel(caller, &descriptor.cmd)?;
+    }
     Ok(cancelled)
 }
 

@@ -104,7 +104,8 @@ impl FlightSqlService for Service {
             .prepare(&caller, &command.query, transaction)
             .await
             .map_err(failed)?;
-        self.prepared.create(&caller, statement).map_err(failed)
+        let delivery = self.engine.delivery(caller.session).await.map_err(failed)?;
+        self.prepared.create(&caller, statement, delivery).map_err(failed)
     }
 
     async fn do_action_close_prepared_statement(

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::FlightData;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
@@ -89,24 +90,32 @@ fn cancelled_error() -> Error {
 
 /// The stream that `DoGet` answers with. The schema comes first, with `notes` beside it, even if there
 /// are no rows.
-pub(super) fn encode(rows: RowStream, declared: SchemaRef, notes: Bytes, switch: &Switch) -> FlightStream {
+pub(super) fn encode(
+    rows: RowStream,
+    declared: SchemaRef,
+    notes: Bytes,
+    switch: &Switch,
+    options: IpcWriteOptions,
+) -> FlightStream {
     let schema = Arc::clone(&declared);
     let frames = switch
         .guard(rows.batches)
         .and_then(move |batch| std::future::ready(wire::conform(&batch, &schema)))
         .map_ok(|batch| stream::iter(Frames::new(batch)))
         .try_flatten();
-    encode_frames(frames.boxed(), declared, notes)
+    encode_frames(frames.boxed(), declared, notes, options)
 }
 
 /// The stream of a batch that is there already: metadata.
 pub(super) fn encode_batch(batch: RecordBatch) -> FlightStream {
     let schema = batch.schema();
-    encode_frames(stream::iter(Frames::new(batch)).boxed(), schema, Bytes::new())
+    let frames = stream::iter(Frames::new(batch)).boxed();
+    encode_frames(frames, schema, Bytes::new(), IpcWriteOptions::default())
 }
 
-fn encode_frames(frames: Batches, schema: SchemaRef, notes: Bytes) -> FlightStream {
+fn encode_frames(frames: Batches, schema: SchemaRef, notes: Bytes, options: IpcWriteOptions) -> FlightStream {
     FlightDataEncoderBuilder::new()
+        .with_options(options)
         .with_schema(schema)
         .with_metadata(notes)
         // Frames are cut already: the encoder's own way counts shared buffers whole.

@@ -13,6 +13,8 @@ use watershed_core::id::SessionId;
 use watershed_core::{Error, Result};
 use watershed_sql::plan::IngestMode;
 
+use super::delivery::Delivery;
+
 /// What tells one client's session from another's: a token, a cookie or a connection, as text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SessionKey(String);
@@ -74,6 +76,24 @@ pub struct RowStream {
     /// Exactly what every batch has.
     pub schema: SchemaRef,
     pub batches: BoxStream<'static, Result<RecordBatch>>,
+    /// How far the query is, where that is known.
+    pub progress: Option<Arc<dyn Progress>>,
+}
+
+impl RowStream {
+    pub fn new(schema: SchemaRef, batches: BoxStream<'static, Result<RecordBatch>>) -> Self {
+        Self {
+            schema,
+            batches,
+            progress: None,
+        }
+    }
+}
+
+/// How far a query is while it runs.
+pub trait Progress: Send + Sync {
+    /// Between 0 and 1; `None` as long as nobody can tell.
+    fn fraction(&self) -> Option<f64>;
 }
 
 impl fmt::Debug for RowStream {
@@ -94,6 +114,8 @@ pub struct Prepared {
     pub parameters: SchemaRef,
     /// Whether it gives rows and changes nothing, so that it may run again.
     pub is_query: bool,
+    /// Whether the order of its rows means something.
+    pub is_ordered: bool,
     /// Whatever the engine keeps so as not to plan again. It checks itself whether that still holds.
     pub plan: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -235,6 +257,9 @@ pub trait Engine: Send + Sync + 'static {
     async fn primary_key(&self, session: SessionId, schema: &str, table: &str) -> Result<Vec<String>>;
 
     async fn current_schema(&self, session: SessionId) -> Result<String>;
+
+    /// How the session wants its rows.
+    async fn delivery(&self, session: SessionId) -> Result<Delivery>;
 
     /// Makes a schema the session's current one; 3F000 if there is no such schema.
     async fn use_schema(&self, session: SessionId, schema: &str) -> Result<()>;

@@ -42,6 +42,12 @@ impl Front {
     pub(super) fn new(service: Service) -> Self {
         Self(Arc::new(service))
     }
+
+    /// Lets go of what clients have left behind. It is called every now and then.
+    pub fn sweep(&self) {
+        self.0.statements.sweep();
+        self.0.prepared.sweep();
+    }
 }
 
 impl std::fmt::Debug for Front {
@@ -91,11 +97,15 @@ impl FlightService for Front {
         self.0.get_flight_info(request).await.map_err(told)
     }
 
-    /// What is asked for is planned, or done, when the first poll returns.
+    /// A query runs from its first poll on. Everything else is done when that returns.
     async fn poll_flight_info(
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<PollInfo>, Status> {
+        let caller = self.0.caller(&request).await.map_err(failed)?;
+        if let Some(info) = self.0.poll(&caller, request.get_ref()).await.map_err(failed)? {
+            return Ok(Response::new(info));
+        }
         let response = self.0.get_flight_info(request).await.map_err(told)?;
         Ok(response.map(|info| PollInfo {
             info: Some(info),

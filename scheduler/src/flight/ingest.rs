@@ -42,11 +42,9 @@ pub(super) async fn ingest(
     let batches = stream::iter(first.map(Ok))
         .chain(rest)
         .and_then(move |batch| std::future::ready(wire::conform(&batch, &declared)));
-    let rows = RowStream {
-        schema,
-        batches: batches.boxed(),
-    };
-    let count = engine.ingest(session, target, rows).await?;
+    let count = engine
+        .ingest(session, target, RowStream::new(schema, batches.boxed()))
+        .await?;
     Ok(i64::try_from(count).unwrap_or(i64::MAX))
 }
 

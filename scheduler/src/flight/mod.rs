@@ -2,20 +2,26 @@
 //!
 //! The engine behind it is an [`Engine`]; nothing here plans or runs anything. Reading order:
 //! [`engine`](Engine), `front` (what is served), `commands` (one method per command), `statement` and
-//! `prepared` (what is kept between calls), `encode` (rows on their way out), `params` (values on
-//! their way in), `metadata`, `sql_info` and `types`, `actions` and `options`, `auth`, `ticket`, `seal`.
+//! `prepared` (what is kept between calls), `query` (queries run), `ahead` (before they are fetched) and
+//! `parallel` (over several streams), `delivery` and `encode` (rows on their way out), `params` and
+//! `ingest` (rows on their way in), `metadata`, `sql_info` and `types`, `actions` and `options`, `auth`,
+//! `ticket`, `seal`.
 
 mod actions;
+mod ahead;
 mod auth;
 mod commands;
+mod delivery;
 mod encode;
 mod engine;
 mod front;
 mod ingest;
 mod metadata;
 mod options;
+mod parallel;
 mod params;
 mod prepared;
+mod query;
 mod registry;
 mod seal;
 mod service;
@@ -35,9 +41,10 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use watershed_core::Result;
 use watershed_core::clock::Clock;
 
+pub use delivery::Delivery;
 pub use engine::{
-    Credentials, Engine, Executed, Ingest, Outcome, Prepared, Principal, RowStream, SessionKey, TableEntry,
-    TableKind,
+    Credentials, Engine, Executed, Ingest, Outcome, Prepared, Principal, Progress, RowStream, SessionKey,
+    TableEntry, TableKind,
 };
 pub use front::Front;
 pub use metadata::CATALOG;
@@ -75,14 +82,16 @@ impl Default for Options {
     }
 }
 
-/// The service, to be added to a server's routes.
-pub fn service(
-    engine: Arc<dyn Engine>,
-    clock: Arc<dyn Clock>,
-    options: Options,
-) -> Result<FlightServiceServer<Front>> {
-    let front = Front::new(service::Service::new(engine, clock, options)?);
-    Ok(FlightServiceServer::new(front)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(usize::MAX))
+impl Front {
+    /// Flight SQL over an engine.
+    pub fn over(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, options: Options) -> Result<Self> {
+        Ok(Self::new(service::Service::new(engine, clock, options)?))
+    }
+
+    /// The service, to be added to a server's routes.
+    pub fn server(&self) -> FlightServiceServer<Self> {
+        FlightServiceServer::new(self.clone())
+            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_encoding_message_size(usize::MAX)
+    }
 }

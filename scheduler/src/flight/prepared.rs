@@ -12,6 +12,7 @@ use watershed_core::clock::Clock;
 use watershed_core::{Error, Result, SqlState};
 
 use super::auth::Caller;
+use super::delivery::Delivery;
 use super::engine::{Prepared, Principal};
 use super::registry::{Bounds, Registry};
 use super::seal::Seal;
@@ -28,6 +29,8 @@ pub(super) struct PreparedStatements {
 pub(super) struct Open {
     principal: Principal,
     pub(super) statement: Arc<Prepared>,
+    /// As its schema was announced, so its rows come.
+    pub(super) delivery: Delivery,
     bound: Mutex<Bound>,
 }
 
@@ -53,18 +56,20 @@ impl PreparedStatements {
         &self,
         caller: &Caller,
         statement: Prepared,
+        delivery: Delivery,
     ) -> Result<ActionCreatePreparedStatementResult> {
         let handle = self.seal.handle()?;
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: Bytes::copy_from_slice(handle.as_bytes()),
             // Drivers tell by its emptiness that a statement is an update.
-            dataset_schema: wire::message(&wire::result_schema(&statement.schema))?,
+            dataset_schema: wire::message(&wire::result_schema(&statement.schema, delivery.views))?,
             parameter_schema: wire::message(&wire::parameter_schema(&statement.parameters))?,
         };
         let bytes = statement.weight();
         let open = Open {
             principal: caller.principal.clone(),
             statement: Arc::new(statement),
+            delivery,
             bound: Mutex::default(),
         };
         self.open.insert(handle, open, bytes);
@@ -87,6 +92,11 @@ impl PreparedStatements {
         if let Ok(handle) = Uuid::from_slice(handle) {
             self.open.weigh(&handle, open.statement.weight() + bytes);
         }
+    }
+
+    /// Lets go of what nobody has used for long.
+    pub(super) fn sweep(&self) {
+        self.open.sweep();
     }
 
     /// Closing what is not there is no error: it may have expired.

@@ -101,6 +101,19 @@ impl<T> Registry<T> {
         self.kept.lock().remove(handle)
     }
 
+    /// Removes what has expired.
+    pub(super) fn sweep(&self) {
+        let now = self.clock.elapsed();
+        let mut kept = self.kept.lock();
+        while let Some((&(used, oldest), ())) = kept.order.first_key_value() {
+            if now.saturating_sub(used) < self.bounds.idle_max {
+                break;
+            }
+            kept.remove(&oldest);
+        }
+        kept.entries.shrink_to_fit();
+    }
+
     /// Removes what has expired and what is too much, but never `newest`.
     fn shrink(&self, kept: &mut Kept<T>, now: Duration, newest: Uuid) {
         while let Some((&(used, oldest), ())) = kept.order.first_key_value() {
@@ -185,5 +198,16 @@ mod tests {
         clock.advance(Duration::from_secs(60));
         assert!(registry.get(&a).is_none());
         assert_eq!(registry.len(), 0);
+
+        let [b, c] = [2, 3].map(Uuid::from_u128);
+        registry.insert(b, 2, 1);
+        clock.advance(Duration::from_secs(30));
+        registry.insert(c, 3, 1);
+        registry.sweep();
+        assert_eq!(registry.len(), 2);
+        clock.advance(Duration::from_secs(30));
+        registry.sweep();
+        assert_eq!(registry.len(), 1);
+        assert!(registry.get(&c).is_some());
     }
 }

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
 use arrow_flight::sql::{Any, Command, CommandStatementQuery};
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, Ticket};
 use prost::Message;
 use tonic::{Request, Response, Status};
 use watershed_core::clock::Clock;
@@ -18,7 +18,7 @@ use super::encode::{self, FlightStream};
 use super::engine::{Engine, Prepared};
 use super::prepared::PreparedStatements;
 use super::seal::Seal;
-use super::statement::Statements;
+use super::statement::{Requested, Statements};
 use super::{Options, metadata, sql_info, types, wire};
 
 /// Everything that commands need. What arrow-flight dispatches is in `commands`, the rest in `front`.
@@ -74,12 +74,19 @@ impl Service {
         command: &CommandStatementQuery,
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo> {
+        let request = self.requested(caller, command).await?;
+        self.statements.submit(caller, request, descriptor).await
+    }
+
+    async fn requested(&self, caller: &Caller, command: &CommandStatementQuery) -> Result<Requested> {
         let statement = self
             .prepare(caller, &command.query, command.transaction_id.as_deref())
             .await?;
-        self.statements
-            .submit(caller, Arc::new(statement), Arc::default(), descriptor)
-            .await
+        Ok(Requested {
+            statement: Arc::new(statement),
+            parameters: Arc::default(),
+            delivery: self.engine.delivery(caller.session).await?,
+        })
     }
 
     /// Plans or executes a prepared statement with what was bound last.
@@ -89,10 +96,44 @@ impl Service {
         handle: &[u8],
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo> {
+        let request = self.requested_again(caller, handle)?;
+        self.statements.submit(caller, request, descriptor).await
+    }
+
+    fn requested_again(&self, caller: &Caller, handle: &[u8]) -> Result<Requested> {
         let open = self.prepared.find(caller, handle)?;
-        self.statements
-            .submit(caller, Arc::clone(&open.statement), open.bound(), descriptor)
-            .await
+        Ok(Requested {
+            statement: Arc::clone(&open.statement),
+            parameters: open.bound(),
+            delivery: open.delivery,
+        })
+    }
+
+    /// Begins a query, or says how far one is. `None` if the descriptor is of neither.
+    pub(super) async fn poll(
+        &self,
+        caller: &Caller,
+        descriptor: &FlightDescriptor,
+    ) -> Result<Option<PollInfo>> {
+        let Ok(any) = Any::decode(&*descriptor.cmd) else {
+            return Ok(None);
+        };
+        let request = match Command::try_from(any) {
+            Ok(Command::TicketStatementQuery(ticket)) => {
+                return self
+                    .statements
+                    .poll(caller, &ticket.statement_handle)
+                    .await
+                    .map(Some);
+            }
+            Ok(Command::CommandStatementQuery(command)) => self.requested(caller, &command).await?,
+            Ok(Command::CommandPreparedStatementQuery(command)) => {
+                self.requested_again(caller, &command.prepared_statement_handle)?
+            }
+            Ok(_) | Err(_) => return Ok(None),
+        };
+        let first = self.statements.begin(caller, request, descriptor.clone());
+        first.await.map(Some)
     }
 
     /// Says where metadata is: the ticket is the command itself, which gives away nothing.
@@ -133,11 +174,12 @@ impl Service {
             Command::CommandStatementQuery(command) => {
                 let transaction = command.transaction_id.as_deref();
                 let statement = self.prepare(caller, &command.query, transaction).await?;
-                wire::result_schema(&statement.schema)
+                let delivery = self.engine.delivery(caller.session).await?;
+                wire::result_schema(&statement.schema, delivery.views)
             }
             Command::CommandPreparedStatementQuery(command) => {
                 let open = self.prepared.find(caller, &command.prepared_statement_handle)?;
-                wire::result_schema(&open.statement.schema)
+                wire::result_schema(&open.statement.schema, open.delivery.views)
             }
             Command::CommandGetCatalogs(_) => metadata::catalogs()?.schema(),
             Command::CommandGetDbSchemas(_) => metadata::db_schemas_schema(),

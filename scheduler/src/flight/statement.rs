@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo};
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo};
 use bytes::Bytes;
-use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use parking_lot::Mutex;
 use watershed_core::clock::Clock;
 use watershed_core::id::SessionId;
 use watershed_core::net::Notices;
 use watershed_core::{Error, Result, SqlState};
 
+use super::ahead::{self, Ahead, State};
 use super::auth::Caller;
+use super::delivery::Delivery;
 use super::encode::{self, FlightStream, Switch};
 use super::engine::{Engine, Executed, Outcome, Prepared, RowStream};
+use super::parallel::Parallel;
+use super::query::{Query, no_rows, notes};
 use super::registry::{Bounds, Registry};
 use super::seal::Seal;
 use super::ticket::{self, Ticket};
@@ -33,22 +36,29 @@ pub(super) struct Statements {
     pending: Registry<Pending>,
 }
 
+/// What a client asks for: a statement, what is bound to it, and how its rows are to come.
+pub(super) struct Requested {
+    pub(super) statement: Arc<Prepared>,
+    pub(super) parameters: Arc<Vec<RecordBatch>>,
+    pub(super) delivery: Delivery,
+}
+
 /// What a ticket stands for.
 struct Pending {
-    /// The session that it runs in, whoever redeems it.
-    session: SessionId,
     /// What the client was told.
     schema: SchemaRef,
+    delivery: Delivery,
     work: Work,
-    switch: Switch,
+    switch: Arc<Switch>,
 }
 
 enum Work {
     /// Runs at every redemption: a query may be fetched again until its ticket expires.
-    Query {
-        statement: Arc<Prepared>,
-        parameters: Arc<Vec<RecordBatch>>,
-    },
+    Query(Query),
+    /// Runs already, for the first redemption.
+    Ahead(Ahead, Query),
+    /// Runs once, its rows shared by several streams.
+    Parallel(Parallel, Query),
     /// It ran already, and it gave rows: they are there once.
     Once(Mutex<Option<RowStream>>),
     /// It ran already, and it gave none.
@@ -71,34 +81,45 @@ impl Statements {
         }
     }
 
+    /// Lets go of statements whose tickets have expired.
+    pub(super) fn sweep(&self) {
+        self.pending.sweep();
+    }
+
     /// Plans a query, or executes what is none, and says where the rows are.
     pub(super) async fn submit(
         &self,
         caller: &Caller,
-        statement: Arc<Prepared>,
-        parameters: Arc<Vec<RecordBatch>>,
+        request: Requested,
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo> {
-        let bound: usize = parameters.iter().map(RecordBatch::get_array_memory_size).sum();
-        let bytes = statement.weight() + bound;
+        let bytes = weight(&request);
+        let Requested {
+            statement,
+            parameters,
+            delivery,
+        } = request;
         let mut notices = Notices::default();
         let mut records = -1;
         let (schema, work) = if statement.is_query {
-            params::check_bound(statement.parameters.fields().len(), &parameters)?;
-            let schema = wire::result_schema(&statement.schema);
-            (
-                schema,
-                Work::Query {
-                    statement,
-                    parameters,
-                },
-            )
+            let streams = if statement.is_ordered {
+                1
+            } else {
+                delivery.endpoints
+            };
+            let schema = wire::result_schema(&statement.schema, delivery.views);
+            let query = self.query(caller, statement, parameters)?;
+            let work = match streams {
+                0 | 1 => Work::Query(query),
+                streams => Work::Parallel(Parallel::new(streams), query),
+            };
+            (schema, work)
         } else {
             let executed = self.execute(caller.session, &statement, &parameters).await?;
             notices = notes(&executed);
             match executed.outcome {
                 Outcome::Rows(rows) => (
-                    wire::result_schema(&rows.schema),
+                    wire::result_schema(&rows.schema, delivery.views),
                     Work::Once(Mutex::new(Some(rows))),
                 ),
                 Outcome::Count(rows) => {
@@ -108,27 +129,112 @@ impl Statements {
                 Outcome::Done => (Arc::new(Schema::empty()), Work::Done),
             }
         };
-        let handle = self.seal.handle()?;
         let pending = Pending {
-            session: caller.session,
-            schema: Arc::clone(&schema),
+            schema,
+            delivery,
             work,
-            switch: Switch::default(),
+            switch: Arc::default(),
         };
-        self.pending.insert(handle, pending, bytes);
+        let (ticket, pending) = self.keep(caller, pending, bytes)?;
+        let mut info = self.info(&ticket, &pending)?;
+        if !notices.is_empty() {
+            info = info.with_app_metadata(notices.to_json());
+        }
+        Ok(info.with_descriptor(descriptor).with_total_records(records))
+    }
+
+    /// Begins a query whose client will poll. What is no query is executed at once.
+    pub(super) async fn begin(
+        &self,
+        caller: &Caller,
+        request: Requested,
+        descriptor: FlightDescriptor,
+    ) -> Result<PollInfo> {
+        if !request.statement.is_query {
+            let info = self.submit(caller, request, descriptor).await?;
+            return Ok(complete(info));
+        }
+        let bytes = weight(&request);
+        let schema = wire::result_schema(&request.statement.schema, request.delivery.views);
+        let query = self.query(caller, request.statement, request.parameters)?;
+        let switch = Arc::<Switch>::default();
+        let pending = Pending {
+            schema,
+            delivery: request.delivery,
+            work: Work::Ahead(Ahead::start(query.clone(), Arc::clone(&switch)), query),
+            switch,
+        };
+        let (ticket, pending) = self.keep(caller, pending, bytes)?;
+        self.polled(&ticket, &pending, ahead::FIRST_POLL).await
+    }
+
+    /// Says how far a query is that [`Statements::begin`] began.
+    pub(super) async fn poll(&self, caller: &Caller, sealed: &[u8]) -> Result<PollInfo> {
+        let ticket = Ticket::open(sealed, &self.seal)?;
+        ticket.check(&caller.principal, self.clock.elapsed())?;
+        let pending = self.pending.get(&ticket.handle).ok_or_else(ticket::expired)?;
+        self.polled(&ticket, &pending, ahead::NEXT_POLL).await
+    }
+
+    /// What a client is told of a query. As long as it runs that names the query, so that it can be
+    /// polled again and cancelled.
+    async fn polled(&self, ticket: &Ticket, pending: &Pending, limit: Duration) -> Result<PollInfo> {
+        let state = match &pending.work {
+            Work::Ahead(ahead, _) => ahead.poll(limit).await?,
+            Work::Query(_) | Work::Parallel(_, _) | Work::Once(_) | Work::Done => State::Ready,
+        };
+        let State::Running(fraction) = state else {
+            return Ok(complete(self.info(ticket, pending)?));
+        };
+        let again = FlightDescriptor::new_cmd(ticket.to_wire(&self.seal).ticket);
+        let info = described(&pending.schema)?.with_descriptor(again.clone());
+        Ok(PollInfo {
+            info: Some(info),
+            flight_descriptor: Some(again),
+            progress: Some(fraction),
+            expiration_time: self.endpoint(ticket).expiration_time,
+        })
+    }
+
+    fn query(
+        &self,
+        caller: &Caller,
+        statement: Arc<Prepared>,
+        parameters: Arc<Vec<RecordBatch>>,
+    ) -> Result<Query> {
+        params::check_bound(statement.parameters.fields().len(), &parameters)?;
+        Ok(Query {
+            engine: Arc::clone(&self.engine),
+            session: caller.session,
+            statement,
+            parameters,
+        })
+    }
+
+    fn keep(&self, caller: &Caller, pending: Pending, bytes: usize) -> Result<(Ticket, Arc<Pending>)> {
+        let handle = self.seal.handle()?;
         let ticket = Ticket {
             handle,
             expires: self.clock.elapsed() + self.lifetime,
+            endpoint: 0,
             principal: caller.principal.clone(),
         };
-        let mut info = FlightInfo::new()
-            .try_with_schema(&schema)
-            .map_err(|error| Error::internal("a schema cannot be encoded").with_detail(error.to_string()))?
-            .with_endpoint(self.endpoint(&ticket))
-            .with_descriptor(descriptor)
-            .with_total_records(records);
-        if !notices.is_empty() {
-            info = info.with_app_metadata(notices.to_json());
+        Ok((ticket, self.pending.insert(handle, pending, bytes)))
+    }
+
+    /// Where the rows are.
+    fn info(&self, ticket: &Ticket, pending: &Pending) -> Result<FlightInfo> {
+        let streams = match &pending.work {
+            Work::Parallel(parallel, _) => parallel.streams(),
+            Work::Query(_) | Work::Ahead(_, _) | Work::Once(_) | Work::Done => 1,
+        };
+        let mut info = described(&pending.schema)?;
+        for endpoint in 0..streams {
+            let ticket = Ticket {
+                endpoint,
+                ..ticket.clone()
+            };
+            info = info.with_endpoint(self.endpoint(&ticket));
         }
         Ok(info)
     }
@@ -150,16 +256,18 @@ impl Statements {
         let pending = self.pending.get(&ticket.handle).ok_or_else(ticket::expired)?;
         let schema = Arc::clone(&pending.schema);
         let (rows, notices) = match &pending.work {
-            Work::Query {
-                statement,
-                parameters,
-            } => {
-                let run = run_query(
-                    &self.engine,
-                    pending.session,
-                    Arc::clone(statement),
-                    Arc::clone(parameters),
-                );
+            Work::Query(query) => pending.switch.run(query.run()).await?,
+            Work::Ahead(ahead, query) => {
+                let run = async {
+                    match ahead.take().await? {
+                        Some(taken) => Ok(taken),
+                        None => query.run().await,
+                    }
+                };
+                pending.switch.run(run).await?
+            }
+            Work::Parallel(parallel, query) => {
+                let run = parallel.take(ticket.endpoint, query);
                 pending.switch.run(run).await?
             }
             Work::Once(rows) => {
@@ -173,7 +281,8 @@ impl Statements {
         } else {
             notices.to_json().into()
         };
-        Ok(encode::encode(rows, schema, notes, &pending.switch))
+        let options = pending.delivery.ipc_options()?;
+        Ok(encode::encode(rows, schema, notes, &pending.switch, options))
     }
 
     /// Executes a statement for its effect. The count is -1 where only rows come of it.
@@ -238,85 +347,35 @@ impl Statements {
     }
 }
 
-fn notes(executed: &Executed) -> Notices {
-    Notices {
-        notices: executed.notices.clone(),
-        warnings: executed.warnings.clone(),
+/// Roughly the bytes that a request takes while it is kept.
+fn weight(request: &Requested) -> usize {
+    let bound: usize = request
+        .parameters
+        .iter()
+        .map(RecordBatch::get_array_memory_size)
+        .sum();
+    request.statement.weight() + bound
+}
+
+fn described(schema: &Schema) -> Result<FlightInfo> {
+    FlightInfo::new()
+        .try_with_schema(schema)
+        .map_err(|error| Error::internal("a schema cannot be encoded").with_detail(error.to_string()))
+}
+
+fn complete(info: FlightInfo) -> PollInfo {
+    PollInfo {
+        info: Some(info),
+        flight_descriptor: None,
+        progress: Some(1.0),
+        expiration_time: None,
     }
 }
 
-fn no_rows(schema: &SchemaRef) -> RowStream {
-    RowStream {
-        schema: Arc::clone(schema),
-        batches: stream::empty().boxed(),
-    }
-}
-
-fn fetched() -> Error {
+pub(super) fn fetched() -> Error {
     Error::new(
         SqlState::InvalidStatementName,
         "the rows of this ticket were fetched already",
     )
-    .with_hint("Run the statement again; only the rows of queries can be fetched twice.")
-}
-
-/// Runs a query once for every row of its parameters, one after the other, as one stream. The first
-/// run begins here, so that its errors are the call's own.
-async fn run_query(
-    engine: &Arc<dyn Engine>,
-    session: SessionId,
-    statement: Arc<Prepared>,
-    parameters: Arc<Vec<RecordBatch>>,
-) -> Result<(RowStream, Notices)> {
-    let expected = statement.parameters.fields().len();
-    if expected == 0 {
-        return query_rows(engine.execute(session, &statement, &[]).await?);
-    }
-    let mut rows = params::rows(&parameters);
-    let Some((batch, row)) = rows.next() else {
-        return Ok((no_rows(&statement.schema), Notices::default()));
-    };
-    let first = engine
-        .execute(session, &statement, &bound(&parameters, batch, row)?)
-        .await?;
-    let (first, notices) = query_rows(first)?;
-    let engine = Arc::clone(engine);
-    let rest = stream::iter(rows).then(move |(batch, row)| {
-        let (engine, statement, parameters) = (
-            Arc::clone(&engine),
-            Arc::clone(&statement),
-            Arc::clone(&parameters),
-        );
-        async move {
-            let values = bound(&parameters, batch, row)?;
-            let (rows, _) = query_rows(engine.execute(session, &statement, &values).await?)?;
-            Ok::<BoxStream<'static, Result<RecordBatch>>, Error>(rows.batches)
-        }
-    });
-    let batches = first.batches.chain(rest.try_flatten()).boxed();
-    Ok((
-        RowStream {
-            schema: first.schema,
-            batches,
-        },
-        notices,
-    ))
-}
-
-fn bound(
-    parameters: &[RecordBatch],
-    batch: usize,
-    row: usize,
-) -> Result<Vec<datafusion::scalar::ScalarValue>> {
-    parameters
-        .get(batch)
-        .map_or_else(|| Ok(Vec::new()), |batch| params::row(batch, row))
-}
-
-fn query_rows(executed: Executed) -> Result<(RowStream, Notices)> {
-    let notices = notes(&executed);
-    match executed.outcome {
-        Outcome::Rows(rows) => Ok((rows, notices)),
-        Outcome::Count(_) | Outcome::Done => Err(Error::internal("a query gave no rows, not even none")),
-    }
+    .with_hint("Run the statement again; only the one stream of a query can be fetched twice.")
 }

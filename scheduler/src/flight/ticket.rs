@@ -16,10 +16,13 @@ use super::seal::{Purpose, Seal};
 pub(super) struct Ticket {
     pub(super) handle: Uuid,
     pub(super) expires: Duration,
+    /// Which of the statement's streams it stands for.
+    pub(super) endpoint: u16,
     pub(super) principal: Principal,
 }
 
 const HANDLE_BYTES: usize = 16;
+const ENDPOINT_BYTES: usize = 2;
 const EXPIRES_BYTES: usize = 8;
 
 impl Ticket {
@@ -28,6 +31,7 @@ impl Ticket {
         let mut content = self.handle.as_bytes().to_vec();
         let micros = u64::try_from(self.expires.as_micros()).unwrap_or(u64::MAX);
         content.extend_from_slice(&micros.to_be_bytes());
+        content.extend_from_slice(&self.endpoint.to_be_bytes());
         content.extend_from_slice(self.principal.name().as_bytes());
         let statement = TicketStatementQuery {
             statement_handle: seal.seal(Purpose::Ticket, &content).into(),
@@ -48,11 +52,13 @@ impl Ticket {
     pub(super) fn open(sealed: &[u8], seal: &Seal) -> Result<Self> {
         let content = seal.open(Purpose::Ticket, sealed).ok_or_else(invalid)?;
         let (handle, rest) = content.split_at_checked(HANDLE_BYTES).ok_or_else(invalid)?;
-        let (expires, principal) = rest.split_at_checked(EXPIRES_BYTES).ok_or_else(invalid)?;
+        let (expires, rest) = rest.split_at_checked(EXPIRES_BYTES).ok_or_else(invalid)?;
+        let (endpoint, principal) = rest.split_at_checked(ENDPOINT_BYTES).ok_or_else(invalid)?;
         let expires = u64::from_be_bytes(expires.try_into().map_err(|_| invalid())?);
         Ok(Self {
             handle: Uuid::from_slice(handle).map_err(|_| invalid())?,
             expires: Duration::from_micros(expires),
+            endpoint: u16::from_be_bytes(endpoint.try_into().map_err(|_| invalid())?),
             principal: Principal::new(std::str::from_utf8(principal).map_err(|_| invalid())?),
         })
     }
@@ -98,6 +104,7 @@ mod tests {
         let ticket = Ticket {
             handle: Uuid::from_u128(7),
             expires: Duration::from_secs(10),
+            endpoint: 3,
             principal: Principal::new("ada"),
         };
         let wire = ticket.to_wire(&seal);

@@ -23,14 +23,15 @@ const TABLE_NAME: &str = "ARROW:FLIGHT:SQL:TABLE_NAME";
 const OUR_TYPE: &str = "watershed.type";
 const COMMENT: &str = "comment";
 
-/// The schema that a client is told and gets: plain types, each with the name SQL has for it.
-pub fn result_schema(schema: &Schema) -> SchemaRef {
-    annotated(schema, |_, _| ())
+/// The schema that a client is told and gets: plain types, each with the name SQL has for it; on request
+/// view types.
+pub fn result_schema(schema: &Schema, views: bool) -> SchemaRef {
+    annotated(schema, views, |_, _| ())
 }
 
 /// The schema of a table, as `GetTables` gives it.
 pub fn table_schema(schema: &Schema, catalog: &str, db_schema: &str, table: &str) -> SchemaRef {
-    annotated(schema, |field, metadata| {
+    annotated(schema, false, |field, metadata| {
         metadata.insert(CATALOG_NAME.to_owned(), catalog.to_owned());
         metadata.insert(SCHEMA_NAME.to_owned(), db_schema.to_owned());
         metadata.insert(TABLE_NAME.to_owned(), table.to_owned());
@@ -57,9 +58,13 @@ pub fn plain_schema(schema: &Schema) -> SchemaRef {
     ))
 }
 
-fn annotated(schema: &Schema, more: impl Fn(&Field, &mut HashMap<String, String>)) -> SchemaRef {
+fn annotated(schema: &Schema, views: bool, more: impl Fn(&Field, &mut HashMap<String, String>)) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
-        let data_type = plain(field.data_type());
+        let data_type = match plain(field.data_type()) {
+            DataType::Utf8 if views => DataType::Utf8View,
+            DataType::Binary if views => DataType::BinaryView,
+            plain => plain,
+        };
         let mut metadata = HashMap::from([(TYPE_NAME.to_owned(), type_name(field, &data_type))]);
         if let DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) = data_type {
             metadata.insert(PRECISION.to_owned(), precision.to_string());
@@ -127,8 +132,8 @@ fn sql_name(data_type: &DataType) -> String {
         DataType::Float32 => "FLOAT",
         DataType::Float64 => "DOUBLE",
         DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => "DECIMAL",
-        DataType::Utf8 => "VARCHAR",
-        DataType::Binary | DataType::FixedSizeBinary(_) => "BINARY",
+        DataType::Utf8 | DataType::Utf8View => "VARCHAR",
+        DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "BINARY",
         DataType::Date32 | DataType::Date64 => "DATE",
         DataType::Time32(_) | DataType::Time64(_) => "TIME",
         DataType::Timestamp(_, _) => "TIMESTAMP",
@@ -209,14 +214,22 @@ mod tests {
             ("l", Arc::new(list)),
         ])
         .unwrap();
-        let schema = result_schema(batch.schema_ref());
+        let schema = result_schema(batch.schema_ref(), false);
         let types: Vec<_> = schema
             .fields()
             .iter()
             .map(|field| sql_name(field.data_type()))
             .collect();
         assert_eq!(types, ["VARCHAR", "VARCHAR", "ARRAY<INTEGER>"]);
-        assert_eq!(result_schema(&schema), schema);
+        assert_eq!(result_schema(&schema, false), schema);
+        let views = result_schema(&schema, true);
+        assert_eq!(views.field(1).data_type(), &DataType::Utf8View);
+        assert_eq!(views.field(1).metadata(), schema.field(1).metadata());
+        let batch_of_views = conform(&batch, &views).unwrap();
+        assert_eq!(
+            conform(&batch_of_views, &schema).unwrap(),
+            conform(&batch, &schema).unwrap()
+        );
 
         let plain = conform(&batch, &schema).unwrap();
         let expected: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));

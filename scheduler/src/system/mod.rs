@@ -5,6 +5,7 @@ mod executors;
 mod queries;
 mod rows;
 mod service_registry;
+mod sessions;
 mod settings;
 mod shard_map;
 mod shards;
@@ -34,6 +35,7 @@ pub async fn provider(
     match (def.schema.as_str(), def.name.as_str()) {
         (SYSTEM_SCHEMA, "executors") => executors::provider(parts, def),
         (SYSTEM_SCHEMA, "queries") => queries::provider(parts, def),
+        (SYSTEM_SCHEMA, "sessions") => sessions::provider(parts, def),
         (SYSTEM_SCHEMA, "settings") => settings::provider(session, def),
         (SYSTEM_SCHEMA, "shards") => shards::provider(parts, def).await,
         (PUBLIC_SCHEMA, "service_registry") => service_registry::provider(parts, def),

@@ -83,6 +83,11 @@ pub enum Statement {
     Use {
         schema: String,
     },
+    ShowSessions,
+    /// Ends a statement that runs.
+    Kill {
+        statement: String,
+    },
 }
 
 /// `INSERT INTO table [(columns)] query`.

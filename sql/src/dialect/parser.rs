@@ -117,6 +117,7 @@ impl Parser {
             Keyword::SET => self.set(),
             Keyword::RESET => self.reset(),
             Keyword::USE => self.use_schema(),
+            Keyword::KILL => self.kill(lines),
             _ => Err(refused(&word.value, token.span.start)),
         }
     }

@@ -1,4 +1,4 @@
-//! `SET`, `RESET`, `USE`: what a session remembers.
+//! `SET`, `RESET`, `USE`: what a session remembers. `KILL`: what a session, or another, runs.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Token;
@@ -8,7 +8,7 @@ use watershed_core::settings::TIME_ZONE;
 use super::ast::Statement;
 use super::create::schema_only;
 use super::error::at;
-use super::parser::Parser;
+use super::parser::{Lines, Parser};
 
 impl Parser {
     pub(super) fn set(&mut self) -> Result<Statement> {
@@ -108,6 +108,27 @@ impl Parser {
             });
         }
         Ok(Statement::Set { name, value: None })
+    }
+
+    /// `KILL [QUERY] id`, the id in quotes or not.
+    pub(super) fn kill(&mut self, lines: &Lines<'_>) -> Result<Statement> {
+        self.expect_keyword(Keyword::KILL)?;
+        self.keyword(Keyword::QUERY);
+        if let Ok(statement) = self.string("a statement's id") {
+            return Ok(Statement::Kill { statement });
+        }
+        let start = self.here();
+        if matches!(self.inner.peek_token_ref().token, Token::SemiColon | Token::EOF) {
+            return Err(self.expected("a statement's id"));
+        }
+        // What is not quoted is several tokens.
+        while !matches!(self.inner.peek_token_ref().token, Token::SemiColon | Token::EOF) {
+            self.inner.advance_token();
+        }
+        let end = self.inner.get_current_token().span.end;
+        Ok(Statement::Kill {
+            statement: lines.slice(start, end).to_owned(),
+        })
     }
 
     pub(super) fn use_schema(&mut self) -> Result<Statement> {

@@ -28,6 +28,9 @@ impl Parser {
         if self.keyword(Keyword::SCHEMAS) || self.keyword(Keyword::DATABASES) {
             return Ok(Statement::ShowSchemas);
         }
+        if self.word("SESSIONS") {
+            return Ok(Statement::ShowSessions);
+        }
         if self.keyword(Keyword::COLUMNS) {
             if !self.of() {
                 return Err(self.expected("FROM and a table"));

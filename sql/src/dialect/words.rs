@@ -7,8 +7,8 @@ use super::error::{at, syntax};
 
 /// The words that statements begin with, for completion and hints.
 pub const STATEMENT_KEYWORDS: &[&str] = &[
-    "ALTER", "CREATE", "DESCRIBE", "DROP", "EXPLAIN", "INSERT", "RESET", "SELECT", "SET", "SHOW", "TABLE",
-    "USE", "VALUES", "WITH",
+    "ALTER", "CREATE", "DESCRIBE", "DROP", "EXPLAIN", "INSERT", "KILL", "RESET", "SELECT", "SET", "SHOW",
+    "TABLE", "USE", "VALUES", "WITH",
 ];
 
 /// Further words of statements, for completion.
@@ -108,9 +108,9 @@ pub(super) fn refused(word: &str, start: Location) -> Error {
         )),
         "GRANT" | "REVOKE" | "OPTIMIZE" | "VACUUM" | "ANALYZE" | "ANALYSE" | "REFRESH" | "CALL"
         | "COMMENT" | "CLUSTER" | "REINDEX" | "LOCK" | "LISTEN" | "NOTIFY" | "UNLISTEN" | "DECLARE"
-        | "FETCH" | "CLOSE" | "KILL" | "CANCEL" | "LOAD" | "UNLOAD" | "CACHE" | "UNCACHE" | "PRAGMA"
-        | "ATTACH" | "DETACH" | "INSTALL" | "MSCK" | "DISCARD" | "DO" | "RENAME" | "DENY" | "REASSIGN"
-        | "SECURITY" | "IMPORT" | "CHECKPOINT" | "ASSERT" => later(None),
+        | "FETCH" | "CLOSE" | "CANCEL" | "LOAD" | "UNLOAD" | "CACHE" | "UNCACHE" | "PRAGMA" | "ATTACH"
+        | "DETACH" | "INSTALL" | "MSCK" | "DISCARD" | "DO" | "RENAME" | "DENY" | "REASSIGN" | "SECURITY"
+        | "IMPORT" | "CHECKPOINT" | "ASSERT" => later(None),
         _ => {
             let error = syntax(format!("expected a statement, found {word}"), start);
             match nearest(&upper, STATEMENT_KEYWORDS.iter().copied()) {

@@ -32,6 +32,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use watershed_core::error::{Error, Result, SqlState};
+use watershed_core::id::StatementId;
 use watershed_core::settings::Settings;
 use watershed_storage::layout::TableLayout;
 
@@ -101,12 +102,31 @@ pub enum Plan {
     Use {
         schema: String,
     },
+    /// Ends a statement that runs.
+    Kill {
+        statement: StatementId,
+    },
 }
 
 impl Plan {
     /// Whether it gives rows.
     pub fn is_query(&self) -> bool {
         matches!(self, Self::Query(_) | Self::Explain { .. })
+    }
+
+    /// Whether the order of its rows means something.
+    pub fn is_ordered(&self) -> bool {
+        match self {
+            Self::Query(plan) => is_ordered(plan),
+            Self::Explain { .. } => true,
+            Self::Ddl(_)
+            | Self::CreateTableAs { .. }
+            | Self::Insert { .. }
+            | Self::InsertLive { .. }
+            | Self::Set { .. }
+            | Self::Use { .. }
+            | Self::Kill { .. } => false,
+        }
     }
 
     /// The schema of its rows; empty where it gives none.
@@ -119,7 +139,8 @@ impl Plan {
             | Self::Insert { .. }
             | Self::InsertLive { .. }
             | Self::Set { .. }
-            | Self::Use { .. } => Arc::new(Schema::empty()),
+            | Self::Use { .. }
+            | Self::Kill { .. } => Arc::new(Schema::empty()),
         }
     }
 
@@ -158,7 +179,7 @@ impl Plan {
             | Self::Insert { input: plan, .. }
             | Self::InsertLive { input: plan, .. } => Some(plan),
             Self::Explain { plan, .. } => plan.logical(),
-            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } => None,
+            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Kill { .. } => None,
         }
     }
 
@@ -191,8 +212,20 @@ impl Plan {
                     plan: Box::new(plan.map_logical(f)?),
                 }
             }
-            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } => self,
+            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Kill { .. } => self,
         })
+    }
+}
+
+/// Whether a query's rows come in an order that it asks for.
+fn is_ordered(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Projection(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Filter(_) => plan.inputs().into_iter().any(is_ordered),
+        _ => false,
     }
 }
 
@@ -215,7 +248,10 @@ pub async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pla
         | Statement::DropView { .. }
         | Statement::DropSchema { .. }
         | Statement::AlterTable { .. } => ddl::simple(statement, context),
-        Statement::Set { .. } | Statement::Use { .. } => session::plan(statement, context),
+        Statement::Set { .. } | Statement::Use { .. } | Statement::Kill { .. } => {
+            session::plan(statement, context)
+        }
+        Statement::ShowSessions => show::sessions(context).await,
         Statement::ShowVariable { .. }
         | Statement::ShowAll
         | Statement::ShowTables { .. }

@@ -1,6 +1,6 @@
-//! `SET`, `RESET`, `USE`: checked here, remembered by the session.
+//! `SET`, `RESET`, `USE`: checked here, remembered by the session. `KILL`.
 
-use watershed_core::error::{Error, Result};
+use watershed_core::error::{Error, Result, SqlState};
 use watershed_core::settings::Settings;
 
 use super::{Plan, PlanContext};
@@ -21,6 +21,14 @@ pub(super) fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pl
             context.catalog.check_schema(&schema, None)?;
             Ok(Plan::Use { schema })
         }
+        Statement::Kill { statement } => match statement.parse() {
+            Ok(statement) => Ok(Plan::Kill { statement }),
+            Err(_) => Err(Error::new(
+                SqlState::InvalidParameterValue,
+                format!("{statement:?} is no statement's id"),
+            )
+            .with_hint("system.queries lists statements with their ids.")),
+        },
         other => Err(Error::internal(format!("nothing a session remembers: {other:?}"))),
     }
 }

@@ -8,7 +8,7 @@ use watershed_storage::layout::ColumnType;
 use super::rows::{self, Cell};
 use super::{Plan, PlanContext, information_schema, query};
 use crate::catalog::{Object, ObjectName};
-use crate::dialect::{Statement, show_create};
+use crate::dialect::{Statement, parse_query, show_create};
 
 pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Plan> {
     let plan = match statement {
@@ -32,6 +32,13 @@ pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Res
         }
         other => return Err(Error::internal(format!("nothing to show: {other:?}"))),
     };
+    Ok(Plan::Query(query::finish(plan, context)?))
+}
+
+/// `SHOW SESSIONS`: a table that any query can read as well.
+pub(super) async fn sessions(context: &PlanContext<'_>) -> Result<Plan> {
+    const QUERY: &str = "SELECT * FROM system.sessions ORDER BY started_at, session_id";
+    let plan = query::plan_body(&*parse_query(QUERY)?, context.current_schema, context, &[]).await?;
     Ok(Plan::Query(query::finish(plan, context)?))
 }
 

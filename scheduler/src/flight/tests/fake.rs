@@ -13,13 +13,14 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use watershed_core::id::SessionId;
 use watershed_core::settings::Settings;
 use watershed_core::{Error, Result, SqlState};
 
 use crate::flight::{
-    Credentials, Engine, Executed, Ingest, Outcome, Prepared, Principal, RowStream, SessionKey, TableEntry,
-    TableKind,
+    Credentials, Delivery, Engine, Executed, Ingest, Outcome, Prepared, Principal, Progress, RowStream,
+    SessionKey, TableEntry, TableKind,
 };
 
 pub(crate) struct Fake {
@@ -30,6 +31,8 @@ pub(crate) struct Fake {
     pub(crate) executed: Mutex<Vec<String>>,
     /// Open row streams of `SELECT endless`, as they are held.
     pub(crate) streams: Arc<()>,
+    /// Lets `SELECT late` go on.
+    pub(crate) said: Arc<Notify>,
     /// `None` lets everyone in; otherwise the one who may.
     pub(crate) user: Option<(String, String)>,
 }
@@ -50,6 +53,7 @@ impl Fake {
             settings: Mutex::default(),
             executed: Mutex::default(),
             streams: Arc::default(),
+            said: Arc::default(),
             user: None,
         }
     }
@@ -93,6 +97,8 @@ fn numbered(sql: &str) -> String {
 
 /// `SELECT endless` never ends, and says how many streams of it are open.
 const ENDLESS: &str = "SELECT endless";
+/// `SELECT late` gives its row when the test says so.
+const LATE: &str = "SELECT late";
 
 #[async_trait]
 impl Engine for Fake {
@@ -131,7 +137,7 @@ impl Engine for Fake {
     }
 
     async fn prepare(&self, _: SessionId, sql: &str) -> Result<Prepared> {
-        let (schema, parameters, is_query) = if sql == ENDLESS {
+        let (schema, parameters, is_query) = if sql == ENDLESS || sql == LATE {
             let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
             (Arc::new(schema), Arc::new(Schema::empty()), true)
         } else {
@@ -165,6 +171,7 @@ impl Engine for Fake {
             schema,
             parameters,
             is_query,
+            is_ordered: sql.contains("ORDER BY"),
             plan: None,
         })
     }
@@ -180,6 +187,9 @@ impl Engine for Fake {
         if statement.sql == ENDLESS {
             return Ok(Outcome::Rows(endless(&self.streams, &statement.schema)).into());
         }
+        if statement.sql == LATE {
+            return Ok(Outcome::Rows(late(Arc::clone(&self.said), &statement.schema)).into());
+        }
         let frame = self
             .context
             .sql(&numbered(&statement.sql))
@@ -194,7 +204,7 @@ impl Engine for Fake {
                 .map_err(failed)?
                 .map_err(failed)
                 .boxed();
-            return Ok(Outcome::Rows(RowStream { schema, batches }).into());
+            return Ok(Outcome::Rows(RowStream::new(schema, batches)).into());
         }
         let counts: Vec<RecordBatch> = frame.collect().await.map_err(failed)?;
         let count = counts
@@ -273,6 +283,10 @@ impl Engine for Fake {
         self.state(session, |(_, schema)| schema.clone())
     }
 
+    async fn delivery(&self, session: SessionId) -> Result<Delivery> {
+        self.state(session, |(settings, _)| Delivery::of(settings))
+    }
+
     async fn use_schema(&self, session: SessionId, schema: &str) -> Result<()> {
         if self
             .context
@@ -307,12 +321,29 @@ fn endless(streams: &Arc<()>, schema: &SchemaRef) -> RowStream {
     let held = Arc::clone(streams);
     let rows = Arc::new(arrow::array::Int64Array::from_iter_values(0..100_000));
     let batch = RecordBatch::try_new(Arc::clone(schema), vec![rows]).unwrap();
+    let batches = stream::repeat_with(move || {
+        let _open = &held;
+        Ok(batch.clone())
+    });
+    RowStream::new(Arc::clone(schema), batches.boxed())
+}
+
+/// One row, when the test says so; half of the way until then.
+fn late(said: Arc<Notify>, schema: &SchemaRef) -> RowStream {
+    struct Half;
+    impl Progress for Half {
+        fn fraction(&self) -> Option<f64> {
+            Some(0.5)
+        }
+    }
+    let rows = Arc::new(arrow::array::Int64Array::from_iter_values([7]));
+    let batch = RecordBatch::try_new(Arc::clone(schema), vec![rows]).unwrap();
+    let batches = stream::once(async move {
+        said.notified().await;
+        Ok(batch)
+    });
     RowStream {
-        schema: Arc::clone(schema),
-        batches: stream::repeat_with(move || {
-            let _open = &held;
-            Ok(batch.clone())
-        })
-        .boxed(),
+        progress: Some(Arc::new(Half)),
+        ..RowStream::new(Arc::clone(schema), batches.boxed())
     }
 }

@@ -2,6 +2,7 @@
 
 mod authentication;
 mod catalog;
+mod delivery;
 mod fake;
 mod prepared;
 mod sessions;
@@ -42,7 +43,7 @@ impl Server {
     async fn with(engine: Fake) -> Self {
         let engine = Arc::new(engine);
         let clock = Arc::new(ManualClock::default());
-        let service = super::service(
+        let front = super::Front::over(
             Arc::<Fake>::clone(&engine),
             Arc::<ManualClock>::clone(&clock),
             Options::default(),
@@ -51,7 +52,11 @@ impl Server {
         let bound = net::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = bound.address();
         let shutdown = CancellationToken::new();
-        tokio::spawn(net::serve_grpc(bound, Routes::new(service), shutdown.clone()));
+        tokio::spawn(net::serve_grpc(
+            bound,
+            Routes::new(front.server()),
+            shutdown.clone(),
+        ));
         Self {
             engine,
             clock,

@@ -3,7 +3,7 @@
 use super::Kind::{BigInt, Double, Int, Text, Timestamp};
 use super::Live;
 
-pub(super) const TABLES: [Live; 4] = [
+pub(super) const TABLES: [Live; 5] = [
     Live {
         name: "queries",
         control: false,
@@ -67,6 +67,22 @@ pub(super) const TABLES: [Live; 4] = [
             ("size_bytes", BigInt),
         ],
         key: &["table_schema", "table_name", "shard_id"],
+    },
+    Live {
+        name: "sessions",
+        control: false,
+        comment: "The sessions that clients have open on this scheduler.",
+        columns: &[
+            ("session_id", Text),
+            ("principal", Text),
+            ("current_schema", Text),
+            ("started_at", Timestamp),
+            ("idle_ms", BigInt),
+            ("statements_running", BigInt),
+            // Those that differ from their defaults, as name=value, in order.
+            ("settings", Text),
+        ],
+        key: &["session_id"],
     },
     Live {
         name: "settings",

@@ -148,6 +148,7 @@ impl Fixture {
                 self.schema = schema;
                 Ok(Vec::new())
             }
+            Plan::Kill { statement } => Ok(vec![statement.to_string()]),
             Plan::Explain { .. } => Ok(vec!["explained".to_owned()]),
         }
     }
