@@ -1,4 +1,5 @@
-//! What makes the calls of one client one session: a connection, and the cookies the server sets.
+//! What makes the calls of one client one session: a connection, who asks, and the cookies the server
+//! sets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tonic::body::Body;
 use tonic::codegen::Service;
-use tonic::codegen::http::header::{COOKIE, SET_COOKIE};
+use tonic::codegen::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::transport::Channel;
 
@@ -16,10 +17,11 @@ use tonic::transport::Channel;
 const COOKIES_MAX: usize = 16;
 const COOKIE_BYTES_MAX: usize = 1 << 10;
 
-/// A channel that sends back the cookies it was given.
+/// A channel that says who asks, and sends back the cookies it was given.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     channel: Channel,
+    authorization: Arc<Mutex<Option<HeaderValue>>>,
     cookies: Arc<Mutex<Cookies>>,
 }
 
@@ -27,8 +29,18 @@ impl Session {
     pub(super) fn new(channel: Channel) -> Self {
         Self {
             channel,
+            authorization: Arc::default(),
             cookies: Arc::default(),
         }
+    }
+
+    /// What calls are sent with from now on, those of clones included.
+    pub(super) fn authorize(&self, authorization: HeaderValue) {
+        *self.authorization.lock() = Some(authorization);
+    }
+
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        self.authorization.lock().clone()
     }
 }
 
@@ -42,6 +54,11 @@ impl Service<Request<Body>> for Session {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(authorization) = self.authorization()
+            && !request.headers().contains_key(AUTHORIZATION)
+        {
+            request.headers_mut().insert(AUTHORIZATION, authorization);
+        }
         if let Some(cookies) = self.cookies.lock().header() {
             request.headers_mut().insert(COOKIE, cookies);
         }
