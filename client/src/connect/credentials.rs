@@ -76,10 +76,7 @@ mod tests {
         let value = basic("ada", &secret).unwrap();
         assert_eq!(value.to_str().unwrap(), "Basic YWRhOnA6w6Q=");
         assert!(basic("a:b", &secret).is_err());
-        assert_eq!(
-            bearer(&Secret::new("t")).unwrap().to_str().unwrap(),
-            "Bearer t"
-        );
+        assert_eq!(bearer(&Secret::new("t")).unwrap().to_str().unwrap(), "Bearer t");
         assert!(bearer(&Secret::new("two\nlines")).is_err());
     }
 

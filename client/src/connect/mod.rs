@@ -148,3 +148,6 @@ impl Client {
         self.sign_in.explained(error::from_status(&self.url, status))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,9 +120,8 @@ fn is_plain(url: &str) -> bool {
 
 /// The first line of a file. Editors end it with a line break that is no part of a password.
 fn line_of(file: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        usage(format!("cannot read {}", file.display())).with_detail(error.to_string())
-    })?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| usage(format!("cannot read {}", file.display())).with_detail(error.to_string()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
@@ -196,8 +195,9 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        line.access
-            .resolve("https://db.example:1", variable, |_| Ok(asked.map(ToOwned::to_owned)))
+        line.access.resolve("https://db.example:1", variable, |_| {
+            Ok(asked.map(ToOwned::to_owned))
+        })
     }
 
     #[track_caller]
@@ -234,12 +234,37 @@ mod tests {
             None,
             "bob:from file",
         );
-        check(&["--token-file", token], &[(USER, "bob"), (TOKEN, "t2")], None, "token t1");
+        check(
+            &["--token-file", token],
+            &[(USER, "bob"), (TOKEN, "t2")],
+            None,
+            "token t1",
+        );
         check(&[], &[(USER, "bob"), (TOKEN, "t2")], None, "token t2");
-        check(&["--user", "ada"], &[(PASSWORD, "p"), (TOKEN, "t2")], None, "ada:p");
-        check(&["--user", "ada"], &[], None, "there is no password for user \"ada\"");
-        check(&["--password-file", password], &[], None, "there is a password, but no user");
-        check(&["--user", "ada", "--password-file", "/no/file"], &[], None, "cannot read /no/file");
+        check(
+            &["--user", "ada"],
+            &[(PASSWORD, "p"), (TOKEN, "t2")],
+            None,
+            "ada:p",
+        );
+        check(
+            &["--user", "ada"],
+            &[],
+            None,
+            "there is no password for user \"ada\"",
+        );
+        check(
+            &["--password-file", password],
+            &[],
+            None,
+            "there is a password, but no user",
+        );
+        check(
+            &["--user", "ada", "--password-file", "/no/file"],
+            &[],
+            None,
+            "cannot read /no/file",
+        );
         assert!(Line::try_parse_from(["sql", "--user", "ada", "--token-file", token]).is_err());
         assert!(Line::try_parse_from(["sql", "--password", "secret"]).is_err());
     }
