@@ -4,6 +4,14 @@ use watershed_core::{Error, Result, SqlState};
 
 /// The address as an `http://` or `https://` URL.
 pub(super) fn normalize(address: &str) -> Result<String> {
+    if address.contains('@') {
+        // It may hold a password, so it is not repeated.
+        return Err(
+            Error::new(SqlState::InvalidParameterValue, "an address holds no user").with_hint(
+                "Write it as https://host:port, and say who you are by other means, such as --user.",
+            ),
+        );
+    }
     let address = address.trim().trim_end_matches('/');
     let (scheme, authority) = address.split_once("://").unwrap_or(("http", address));
     let scheme = match scheme {
@@ -13,20 +21,15 @@ pub(super) fn normalize(address: &str) -> Result<String> {
     };
     let port = authority.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
     match port {
-        // What stands before an @ might be a password: it belongs elsewhere, and in no message.
-        Some(Ok(_)) if !authority.contains(['/', '@']) => Ok(format!("{scheme}://{authority}")),
+        Some(Ok(_)) if !authority.contains('/') => Ok(format!("{scheme}://{authority}")),
         _ => Err(invalid(address)),
     }
 }
 
 fn invalid(address: &str) -> Error {
-    let shown = match address.rsplit_once('@') {
-        Some((_, host)) => host,
-        None => address,
-    };
     Error::new(
         SqlState::InvalidParameterValue,
-        format!("invalid address \"{shown}\""),
+        format!("invalid address \"{address}\""),
     )
     .with_hint("Write it as http://host:port, or https://host:port for TLS.")
 }

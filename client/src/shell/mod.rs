@@ -83,10 +83,8 @@ pub async fn run(options: Options) -> ExitCode {
         Ok(client) => client,
         Err(error) => {
             statement::say_error(&error, None, None);
-            let is_usage = matches!(
-                error.code(),
-                SqlState::InvalidParameterValue | SqlState::FeatureNotSupported
-            );
+            // What is read before connecting are the files that options name.
+            let is_usage = matches!(error.code(), SqlState::InvalidParameterValue | SqlState::IoError);
             return ExitCode::from(if is_usage { USAGE } else { NO_CONNECTION });
         }
     };

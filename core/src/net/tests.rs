@@ -222,7 +222,7 @@ fn explained(url: &str, error: &tonic::transport::Error) -> Error {
 
 #[tokio::test]
 async fn failures_say_what_to_do() {
-    async fn check(url: &str, trusting: &Certificates, message: &str, hint: &str) {
+    async fn check(url: &str, trusting: &Certificates, message: &str, hint: &str) -> Error {
         let refused = ask(&mut trusting.client(url), question()).await.unwrap_err();
         let error = explained(url, &refused);
         let text = format!("{} / {}", error.message(), error.hint().unwrap_or_default());
@@ -230,6 +230,7 @@ async fn failures_say_what_to_do() {
         assert!(error.message().contains(message), "{text}");
         assert!(error.message().contains(url), "{text}");
         assert!(error.hint().is_some_and(|found| found.contains(hint)), "{text}");
+        error
     }
     let now = Utc::now();
     let good = Certificates::new();
@@ -242,11 +243,14 @@ async fn failures_say_what_to_do() {
     let shutdown = CancellationToken::new();
     let _elsewhere = shutdown.clone().drop_guard();
     tokio::spawn(serve_grpc(elsewhere, Routes::default(), shutdown));
-    check(&elsewhere_url, &good, "another name", "name").await;
+    let error = check(&elsewhere_url, &good, "another name", "name").await;
+    assert_eq!(error.detail(), Some("it is for localhost, 127.0.0.1, ::1"));
 
     let expired = Certificates::made(&[], now - Days::new(400));
     let (url, _server) = serve(Some(expired.tls()), NO_PING).await;
-    check(&url, &expired, "expired", "clocks").await;
+    let error = check(&url, &expired, "expired", "clocks").await;
+    let until = (now - Days::new(35)).format("it was valid until %Y-%m-%d 00:00 UTC");
+    assert_eq!(error.detail(), Some(until.to_string().as_str()));
     let early = Certificates::made(&[], now + Days::new(400));
     let (url, _server) = serve(Some(early.tls()), NO_PING).await;
     check(&url, &early, "not valid yet", "clocks").await;
@@ -268,7 +272,7 @@ async fn failures_say_what_to_do() {
     let listener = bound.into_listener();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            stream.read(&mut [0; 4096]).await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
         }
     });
     check(&url, &good, "does not speak TLS", "http://").await;

@@ -86,7 +86,6 @@ impl Gate {
         format!("Bearer token-{}", self.token.load(Ordering::SeqCst))
     }
 
-    #[expect(clippy::result_large_err, reason = "tonic's interceptors are like that")]
     fn check(&self, request: Request<()>) -> Result<Request<()>, Status> {
         let Some(expected) = &self.authorization else {
             return Ok(request);

@@ -2,13 +2,19 @@
 
 use std::error::Error as Cause;
 use std::io;
+use std::net::IpAddr;
 
+use chrono::DateTime;
+use tokio_rustls::rustls::pki_types::UnixTime;
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError};
 
 use crate::error::{Error, SqlState};
 
 const DEV_HINT: &str = "Give --ca with the certificate of the authority that issued it; \
                         `watershed dev --tls` says where its own is.";
+
+/// Some certificates are for a hundred.
+const NAMES_SHOWN: usize = 20;
 
 /// The error for a failure of TLS that is somewhere among the causes of `error`, if there is one.
 pub fn explain_tls(url: &str, error: &(dyn Cause + 'static)) -> Option<Error> {
@@ -94,10 +100,55 @@ fn certificate(url: &str, why: &CertificateError) -> Error {
             "Look at the certificate that the server was given.",
         ),
     };
-    Error::new(
+    let error = Error::new(
         SqlState::CannotConnectNow,
         format!("the certificate of {url} {what}"),
     )
-    .with_detail(why.to_string())
-    .with_hint(hint)
+    .with_hint(hint);
+    match detail(why) {
+        Some(detail) => error.with_detail(detail),
+        None => error,
+    }
+}
+
+/// A name as people write it, where rustls has `DnsName("localhost")` and `IpAddress(0::1)`.
+fn plain_name(name: &str) -> String {
+    let inside = name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .unwrap_or(name)
+        .trim_matches('"');
+    match inside.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => inside.to_owned(),
+    }
+}
+
+fn detail(why: &CertificateError) -> Option<String> {
+    let date = |at: &UnixTime| {
+        let seconds = i64::try_from(at.as_secs()).ok();
+        let at = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        at.map(|at| at.format("%Y-%m-%d %H:%M UTC").to_string())
+    };
+    match why {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            Some(format!("it was valid until {}", date(not_after)?))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            Some(format!("it is valid from {}", date(not_before)?))
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            let names: Vec<String> = presented
+                .iter()
+                .take(NAMES_SHOWN)
+                .map(|name| plain_name(name))
+                .collect();
+            Some(format!("it is for {}", names.join(", ")))
+        }
+        CertificateError::UnknownIssuer => None,
+        CertificateError::BadSignature => {
+            Some("one of the same name is trusted, but did not sign it".to_owned())
+        }
+        other => Some(other.to_string()),
+    }
 }
