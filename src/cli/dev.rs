@@ -49,7 +49,8 @@ pub(super) async fn run(options: DevOptions) -> Result<()> {
     let secret = ClusterSecret::generate();
     let work_dir = WorkDir::open(options.common.work_dir.as_ref())?;
     let (tls, authority) = if options.tls {
-        let made = dev_certificate(&options.common.store()?, &work_dir, options.ports.flight)?;
+        let ports = [options.ports.flight, options.ports.http];
+        let made = dev_certificate(&options.common.store()?, &work_dir, ports)?;
         (
             Some(ServerTls::load(&made.certificate(), &made.key())?),
             Some(made.authority()),

@@ -95,7 +95,7 @@ pub(super) async fn run(options: SchedulerOptions) -> Result<()> {
     };
     let work_dir = WorkDir::open(options.common.work_dir.as_ref())?;
     let tls = options.tls.load()?;
-    let scheduler = start(&options.common, &options.ports, tls, secret, &work_dir).await?;
+    let scheduler = start(&options.common, &options.ports, tls.clone(), secret, &work_dir).await?;
     scheduler.set_ready();
     if let Some(path) = &options.common.ready_file {
         let ready = serde_json::json!({
@@ -117,5 +117,14 @@ pub(super) async fn run(options: SchedulerOptions) -> Result<()> {
             () = stdin_ended(), if options.end_with_stdin => {}
         }
     };
-    scheduler.serve(asked).await
+    let rereading = async {
+        match tls {
+            Some(tls) => tls.read_at_hangups().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = scheduler.serve(asked) => ended,
+        () = rereading => Ok(()),
+    }
 }

@@ -15,8 +15,8 @@ use super::options::WorkDir;
 /// A certificate that is given.
 #[derive(Debug, Clone, Args)]
 pub struct TlsOptions {
-    /// Serve Flight SQL and HTTP over TLS with this chain of certificates, a PEM file; read anew when it
-    /// changes, and at SIGHUP
+    /// Serve Flight SQL and HTTP over TLS with this chain of certificates, a PEM file that is read anew
+    /// when it changes
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
@@ -39,14 +39,17 @@ impl TlsOptions {
 pub(super) fn dev_certificate(
     store: &StoreRoot,
     work_dir: &WorkDir,
-    listens: SocketAddr,
+    ports: [SocketAddr; 2],
 ) -> Result<DevCertificate> {
     let local = store.url().to_file_path();
     let folder = local.unwrap_or_else(|()| work_dir.path().to_owned()).join("tls");
     let mut names: Vec<String> = host_name().into_iter().collect();
-    if !listens.ip().is_unspecified() {
-        names.push(listens.ip().to_string());
-    }
+    let addresses = ports.iter().map(SocketAddr::ip);
+    names.extend(
+        addresses
+            .filter(|address| !address.is_unspecified())
+            .map(|address| address.to_string()),
+    );
     DevCertificate::keep(&folder, &names, Utc::now())
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Incoming {
     /// Those under way, the oldest first.
     under_way: VecDeque<AbortHandle>,
     handshakes_max: usize,
+    handshake_timeout: Duration,
     accepted: usize,
 }
 
@@ -42,14 +43,16 @@ impl Incoming {
             handshakes: JoinSet::new(),
             under_way: VecDeque::new(),
             handshakes_max: HANDSHAKES_MAX,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
             accepted: 0,
         }
     }
 
     #[cfg(test)]
-    pub(super) fn with_handshakes_max(self, handshakes_max: usize) -> Self {
+    pub(super) fn with_limits(self, handshakes_max: usize, handshake_timeout: Duration) -> Self {
         Self {
             handshakes_max,
+            handshake_timeout,
             ..self
         }
     }
@@ -97,8 +100,9 @@ impl Incoming {
         {
             oldest.abort();
         }
+        let timeout = self.handshake_timeout;
         let handshake = self.handshakes.spawn(async move {
-            match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            match tokio::time::timeout(timeout, tls.accept(stream)).await {
                 Ok(Ok(stream)) => Some(Connection::tls(stream, id)),
                 Ok(Err(error)) => {
                     tracing::debug!(%peer, %error, "a TLS handshake failed");

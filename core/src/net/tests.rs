@@ -167,23 +167,36 @@ async fn silent_peers_do_not_keep_others_out() {
     assert_eq!(connected.await.unwrap(), silent.len());
 }
 
-#[tokio::test]
-async fn the_oldest_handshake_makes_room() {
-    let certificates = Certificates::new();
+/// A port with TLS that takes one connection, and peers that connect to it and say nothing.
+async fn silent(
+    certificates: &Certificates,
+    peers: usize,
+    limits: (usize, Duration),
+) -> (String, tokio::task::JoinHandle<()>, Vec<TcpStream>) {
     let bound = port(Some(certificates.tls())).await;
     let (url, address) = (bound.url(), bound.address());
     let incoming = Incoming::new(bound.into_listener(), Some(certificates.tls().for_grpc()));
-    let mut incoming = incoming.with_handshakes_max(2);
-    let serving = tokio::spawn(async move { incoming.next().await });
+    let mut incoming = incoming.with_limits(limits.0, limits.1);
+    let serving = tokio::spawn(async move { drop(incoming.next().await) });
     let mut silent = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..peers {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
-    let mut byte = [0];
-    let closed = tokio::time::timeout(Duration::from_secs(5), silent[0].read(&mut byte)).await;
-    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
-    let open = tokio::time::timeout(Duration::from_millis(100), silent[2].read(&mut byte)).await;
-    assert!(open.is_err(), "{open:?}");
+    (url, serving, silent)
+}
+
+async fn is_hung_up_on(peer: &mut TcpStream, limit: Duration) -> bool {
+    let answer = tokio::time::timeout(limit, peer.read(&mut [0])).await;
+    matches!(answer, Ok(Ok(0) | Err(_)))
+}
+
+#[tokio::test]
+async fn the_oldest_handshake_makes_room() {
+    let certificates = Certificates::new();
+    let patient = (2, Duration::from_secs(60));
+    let (url, serving, mut silent) = silent(&certificates, 3, patient).await;
+    assert!(is_hung_up_on(&mut silent[0], Duration::from_secs(5)).await);
+    assert!(!is_hung_up_on(&mut silent[2], Duration::from_millis(100)).await);
     // Another peer gets through.
     let mut client = certificates.client(&url);
     tokio::spawn(async move { ask(&mut client, question()).await });
@@ -194,24 +207,34 @@ async fn the_oldest_handshake_makes_room() {
 }
 
 #[tokio::test]
-async fn http_is_served_over_tls() {
+async fn a_handshake_has_a_deadline() {
+    let certificates = Certificates::new();
+    let (_, _serving, mut peers) = silent(&certificates, 1, (9, Duration::from_millis(50))).await;
+    assert!(is_hung_up_on(&mut peers[0], Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn http_is_served_over_both_versions_of_tls() {
     let certificates = Certificates::new();
     let bound = port(Some(certificates.tls())).await;
     let url = bound.url();
     let shutdown = CancellationToken::new();
     let _server = shutdown.clone().drop_guard();
     tokio::spawn(serve_http(bound, health_router(Readiness::default()), shutdown));
-    let mut stream = tls::connect_trusting(&url, &certificates.dev.authority(), b"http/1.1").await;
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .await
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"),
-        "{answer}"
-    );
+    for version in tls::VERSIONS {
+        let authority = certificates.dev.authority();
+        let mut stream = tls::connect_trusting(&url, &authority, version, b"http/1.1").await;
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"),
+            "{version:?}: {answer}"
+        );
+    }
 }
 
 /// What the client says of a connection that failed.

@@ -22,7 +22,7 @@ pub(super) use trust::connect_trusting;
 pub use trust::speaks_tls;
 pub(super) use trust::{roots_of_file, roots_of_system};
 
-const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
 /// The cryptography. Two kinds are compiled in, so that it has to be named wherever it is used.
 fn provider() -> Arc<CryptoProvider> {

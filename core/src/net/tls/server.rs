@@ -63,29 +63,35 @@ impl ServerTls {
         Arc::clone(&self.0.http)
     }
 
-    /// Looks at the files this often, and at each SIGHUP. What they hold is shown to connections made
-    /// from then on; if it cannot be used, that is logged, and the certificate stays as it is.
+    /// Looks at the files this often. What they hold is shown to connections made from then on; if it
+    /// cannot be used, that is logged, and the certificate stays as it is.
     pub async fn watch(self, interval: Duration, shutdown: CancellationToken) {
-        let mut hangups = signal(SignalKind::hangup())
-            .inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be heard"))
-            .ok();
         loop {
-            let asked = async {
-                match &mut hangups {
-                    Some(hangups) => hangups.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let is_asked = tokio::select! {
+            tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = asked => true,
-                () = tokio::time::sleep(interval) => false,
-            };
-            let tls = self.clone();
-            // Reading files blocks.
-            if let Err(error) = tokio::task::spawn_blocking(move || tls.refresh(is_asked)).await {
-                tracing::warn!(%error, "the certificate could not be looked at");
+                () = tokio::time::sleep(interval) => self.look(false).await,
             }
+        }
+    }
+
+    /// Reads the files at each SIGHUP. It never ends, and from then on SIGHUP does not end the process.
+    pub async fn read_at_hangups(self) {
+        match signal(SignalKind::hangup()) {
+            Ok(mut hangups) => {
+                while hangups.recv().await.is_some() {
+                    self.look(true).await;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "SIGHUP cannot be heard"),
+        }
+        std::future::pending().await
+    }
+
+    async fn look(&self, in_any_case: bool) {
+        let tls = self.clone();
+        // Reading files blocks.
+        if let Err(error) = tokio::task::spawn_blocking(move || tls.refresh(in_any_case)).await {
+            tracing::warn!(%error, "the certificate could not be looked at");
         }
     }
 

@@ -79,10 +79,11 @@ pub async fn speaks_tls(url: &str) -> bool {
 pub(in crate::net) async fn connect_trusting(
     url: &str,
     authorities: &Path,
+    version: &'static rustls::SupportedProtocolVersion,
     protocol: &[u8],
 ) -> tokio_rustls::client::TlsStream<TcpStream> {
     let mut config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&VERSIONS)
+        .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots_of_file(authorities).unwrap())
         .with_no_client_auth();
