@@ -26,4 +26,5 @@ mod readme;
 mod shell;
 mod slt;
 mod tidy;
+mod tls;
 mod tpch;

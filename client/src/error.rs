@@ -7,6 +7,9 @@ use watershed_core::{Error, SqlState};
 
 /// The error in a reply of the server at `url`, or of the connection to it.
 pub fn from_status(url: &str, status: &Status) -> Error {
+    if let Some(error) = net::explain_tls(url, status) {
+        return error;
+    }
     let error = net::from_status(status);
     // A status that was not sent but made here has the cause as its source.
     let cause = std::error::Error::source(status);

@@ -24,5 +24,5 @@ pub mod error;
 pub mod query;
 pub mod shell;
 
-pub use connect::Client;
+pub use connect::{Client, ConnectOptions, Credentials, Secret};
 pub use query::{Answer, Prepared, RowStream};

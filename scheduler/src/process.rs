@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use watershed_cluster::Channels;
 use watershed_core::clock::SystemClock;
-use watershed_core::net::{self, ClusterSecret, MAX_MESSAGE_BYTES, Readiness};
+use watershed_core::net::{self, ClusterSecret, MAX_MESSAGE_BYTES, Readiness, ServerTls};
 use watershed_core::store::StoreRoot;
 use watershed_core::{Error, Result, SqlState};
 use watershed_sql::catalog::CatalogStore;
@@ -30,6 +30,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often what clients have left behind is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the files of the certificate are looked at.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How a scheduler runs.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub struct Options {
     pub flight: SocketAddr,
     pub http: SocketAddr,
     pub cluster: SocketAddr,
+    /// What the ports for clients, Flight SQL and HTTP, prove themselves with; without it they are plain.
+    pub tls: Option<ServerTls>,
     pub threads: usize,
     pub memory_limit: usize,
     pub work_dir: PathBuf,
@@ -86,8 +90,8 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         staged.clone(),
         options.threads,
     );
-    let flight = net::bind(options.flight).await?;
-    let http = net::bind(options.http).await?;
+    let flight = net::bind(options.flight).await?.with_tls(options.tls.clone());
+    let http = net::bind(options.http).await?.with_tls(options.tls.clone());
     // A runtime of its own: heartbeats are heard however busy the queries keep this process.
     let hearing = Hearing::start()?;
     let cluster = hearing.run(net::bind(options.cluster)).await?;
@@ -118,6 +122,13 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         shutdown.clone(),
     ));
     serving.spawn(sweep(engine.clone(), front, shutdown.clone()));
+    if let Some(tls) = options.tls {
+        let watching = tls.watch(CERTIFICATE_INTERVAL, shutdown.clone());
+        serving.spawn(async move {
+            watching.await;
+            Ok(())
+        });
+    }
     serving.spawn(net::serve_http(
         http,
         net::health_router(ready.clone()),

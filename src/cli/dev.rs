@@ -1,16 +1,19 @@
 //! `watershed dev`: a scheduler in this process and executors in processes of their own.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use watershed_core::net::ClusterSecret;
+use watershed_core::net::{ClusterSecret, ServerTls};
 use watershed_core::{Error, Result, SqlState};
+use watershed_scheduler::process::Scheduler;
 
 use super::children::Children;
 use super::options::{Common, WorkDir, asked_to_stop, write_ready_file};
 use super::report::say;
 use super::scheduler::{Ports, start};
+use super::tls::{TlsOptions, dev_certificate};
 
 /// Executors that have not joined by then will not.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,6 +25,14 @@ pub struct DevOptions {
 
     #[command(flatten)]
     ports: Ports,
+
+    /// Serve Flight SQL and HTTP over TLS, with a certificate made for this machine and kept beside the
+    /// tables
+    #[arg(long, conflicts_with = "tls_cert")]
+    tls: bool,
+
+    #[command(flatten)]
+    certificate: TlsOptions,
 
     /// Executors to start, each a process of its own
     #[arg(long, default_value_t = 1)]
@@ -37,7 +48,17 @@ impl DevOptions {
 pub(super) async fn run(options: DevOptions) -> Result<()> {
     let secret = ClusterSecret::generate();
     let work_dir = WorkDir::open(options.common.work_dir.as_ref())?;
-    let scheduler = start(&options.common, &options.ports, secret.clone(), &work_dir).await?;
+    let (tls, authority) = if options.tls {
+        let ports = [options.ports.flight, options.ports.http];
+        let made = dev_certificate(&options.common.store()?, &work_dir, ports)?;
+        (
+            Some(ServerTls::load(&made.certificate(), &made.key())?),
+            Some(made.authority()),
+        )
+    } else {
+        (options.certificate.load()?, None)
+    };
+    let scheduler = start(&options.common, &options.ports, tls, secret.clone(), &work_dir).await?;
     let mut children = Children::new(secret);
     for number in 1..=options.executors {
         let node = format!("executor-{number}");
@@ -55,9 +76,9 @@ pub(super) async fn run(options: DevOptions) -> Result<()> {
     }
     scheduler.set_ready();
     if let Some(path) = &options.common.ready_file {
-        write_ready_file(path, &ready(&scheduler))?;
+        write_ready_file(path, &ready(&scheduler, authority.as_deref()))?;
     }
-    greet(&options, &scheduler)?;
+    greet(&options, &scheduler, authority.as_deref())?;
     let outcome = tokio::select! {
         outcome = scheduler.serve(asked_to_stop()) => outcome,
         () = children.tell_ended(|name, status| say(format_args!("{name} has ended: {status}"))) => Ok(()),
@@ -93,7 +114,7 @@ fn executor_arguments(options: &DevOptions, cluster: &str, node: &str, work_dir:
     .to_vec()
 }
 
-fn ready(scheduler: &watershed_scheduler::process::Scheduler) -> serde_json::Value {
+fn ready(scheduler: &Scheduler, authority: Option<&Path>) -> serde_json::Value {
     let members = scheduler.membership.current();
     let executors: Vec<_> = members
         .executors
@@ -107,28 +128,41 @@ fn ready(scheduler: &watershed_scheduler::process::Scheduler) -> serde_json::Val
             })
         })
         .collect();
-    json!({
+    let mut ready = json!({
         "flight": scheduler.flight_url,
         "http": scheduler.http_url,
         "cluster": scheduler.cluster_url,
         "pid": std::process::id(),
         "executors": executors,
-    })
+    });
+    if let Some(authority) = authority {
+        ready["ca"] = json!(authority);
+    }
+    ready
 }
 
-fn greet(options: &DevOptions, scheduler: &watershed_scheduler::process::Scheduler) -> Result<()> {
+fn greet(options: &DevOptions, scheduler: &Scheduler, authority: Option<&Path>) -> Result<()> {
     let store = options.common.store()?;
-    let default_port = scheduler.flight_url.ends_with(":32010");
-    let shell = if default_port {
-        String::new()
-    } else {
-        format!(" --url {}", scheduler.flight_url)
-    };
+    let mut shell = String::new();
+    if authority.is_some() || !scheduler.flight_url.ends_with(":32010") {
+        // An address that stands for all others cannot be dialled, nor be in a certificate.
+        let url = match options.ports.flight.ip() {
+            all if all.is_unspecified() => scheduler.flight_url.replacen(&all.to_string(), "localhost", 1),
+            _ => scheduler.flight_url.clone(),
+        };
+        shell = format!(" --url {url}");
+    }
+    if let Some(authority) = authority {
+        shell = format!("{shell} --ca {}", authority.display());
+    }
     say(format_args!("Watershed {} is ready.", env!("CARGO_PKG_VERSION")));
     say(format_args!("  Flight SQL   {}", scheduler.flight_url));
     say(format_args!("  HTTP         {}/metrics", scheduler.http_url));
     say(format_args!("  store        {}", store.url()));
     say(format_args!("  executors    {}", options.executors));
+    if let Some(authority) = authority {
+        say(format_args!("  authority    {}", authority.display()));
+    }
     say(format_args!("Ask it with:   watershed sql{shell}"));
     Ok(())
 }

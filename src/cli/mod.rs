@@ -6,6 +6,7 @@ mod executor;
 mod options;
 mod report;
 mod scheduler;
+mod tls;
 
 use std::process::ExitCode;
 

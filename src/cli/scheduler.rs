@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use watershed_core::net::ClusterSecret;
+use watershed_core::net::{ClusterSecret, ServerTls};
 use watershed_core::{Error, Result, SqlState};
 use watershed_scheduler::process;
 
@@ -12,6 +12,7 @@ use super::options::{
     Common, SECRET_VARIABLE, WorkDir, asked_to_stop, check_open, secret, stdin_ended, write_ready_file,
 };
 use super::report::say;
+use super::tls::TlsOptions;
 
 #[derive(Debug, Clone, Args)]
 pub struct SchedulerOptions {
@@ -20,6 +21,9 @@ pub struct SchedulerOptions {
 
     #[command(flatten)]
     pub ports: Ports,
+
+    #[command(flatten)]
+    pub tls: TlsOptions,
 
     /// File with the secret that the cluster's members share; WATERSHED_CLUSTER_SECRET holds it too
     #[arg(long)]
@@ -62,6 +66,7 @@ pub struct Ports {
 pub(super) async fn start(
     common: &Common,
     ports: &Ports,
+    tls: Option<ServerTls>,
     secret: ClusterSecret,
     work_dir: &WorkDir,
 ) -> Result<process::Scheduler> {
@@ -72,6 +77,7 @@ pub(super) async fn start(
         flight: ports.flight,
         http: ports.http,
         cluster: ports.cluster,
+        tls,
         threads: common.threads(),
         memory_limit: common.memory_limit,
         work_dir: work_dir.path().to_owned(),
@@ -88,7 +94,8 @@ pub(super) async fn run(options: SchedulerOptions) -> Result<()> {
         )));
     };
     let work_dir = WorkDir::open(options.common.work_dir.as_ref())?;
-    let scheduler = start(&options.common, &options.ports, secret, &work_dir).await?;
+    let tls = options.tls.load()?;
+    let scheduler = start(&options.common, &options.ports, tls.clone(), secret, &work_dir).await?;
     scheduler.set_ready();
     if let Some(path) = &options.common.ready_file {
         let ready = serde_json::json!({
@@ -110,5 +117,14 @@ pub(super) async fn run(options: SchedulerOptions) -> Result<()> {
             () = stdin_ended(), if options.end_with_stdin => {}
         }
     };
-    scheduler.serve(asked).await
+    let rereading = async {
+        match tls {
+            Some(tls) => tls.read_at_hangups().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = scheduler.serve(asked) => ended,
+        () = rereading => Ok(()),
+    }
 }

@@ -1,6 +1,6 @@
 //! `watershed dev`: a scheduler and its executors, each a process of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -55,6 +55,7 @@ pub struct Cluster {
     dev: Server,
     flight: String,
     http: String,
+    authority: Option<PathBuf>,
     executors: Vec<Executor>,
     _store: Option<TempDir>,
 }
@@ -79,6 +80,7 @@ impl Cluster {
             dev,
             flight: text_of(&facts, "flight"),
             http: text_of(&facts, "http"),
+            authority: facts["ca"].as_str().map(PathBuf::from),
             executors,
             _store: store,
         }
@@ -98,6 +100,11 @@ impl Cluster {
         &self.http
     }
 
+    /// The certificate of the authority that `dev --tls` made.
+    pub fn authority(&self) -> Option<&Path> {
+        self.authority.as_deref()
+    }
+
     pub fn executors(&self) -> &[Executor] {
         &self.executors
     }
@@ -108,7 +115,10 @@ impl Cluster {
     }
 
     pub fn session(&self) -> Session {
-        Session::open(&self.flight)
+        match &self.authority {
+            Some(authority) => Session::open_trusting(&self.flight, authority),
+            None => Session::open(&self.flight),
+        }
     }
 
     /// Asks the cluster to end, and waits until every process of it has. Gives the exit code.

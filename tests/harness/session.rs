@@ -1,6 +1,7 @@
 //! A session over Flight SQL, with answers as text.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -10,7 +11,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::TryStreamExt;
 use tokio::runtime::Runtime;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 /// No statement of a test takes longer; one that does hangs.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(120);
@@ -22,11 +23,23 @@ pub struct Session {
 }
 
 impl Session {
+    pub fn open(url: &str) -> Self {
+        Self::of(Endpoint::from_shared(url.to_owned()).unwrap())
+    }
+
+    /// The same over TLS, trusting the authority of a PEM file.
+    pub fn open_trusting(url: &str, authority: &Path) -> Self {
+        let authority = Certificate::from_pem(std::fs::read(authority).unwrap());
+        let tls = ClientTlsConfig::new().ca_certificate(authority);
+        let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
+        Self::of(endpoint.tls_config(tls).unwrap())
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "a driver, which knows nothing of the product's code"
     )]
-    pub fn open(url: &str) -> Self {
+    fn of(endpoint: Endpoint) -> Self {
         // A thread of its own answers the server's pings while the test does something else.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -34,8 +47,7 @@ impl Session {
             .build()
             .unwrap();
         let client = runtime.block_on(async {
-            let channel = Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy();
-            let mut client = FlightSqlServiceClient::new(channel);
+            let mut client = FlightSqlServiceClient::new(endpoint.connect_lazy());
             client.handshake("tester", "").await.expect("anybody may sign in");
             client
         });

@@ -67,11 +67,19 @@ fn the_corpus_has_the_answers_of_duckdb() {
 /// Runs a script of this folder, and gives what it printed; all of it is shown if it fails.
 #[track_caller]
 pub fn script(name: &str, arguments: &[&str]) -> String {
+    script_with(name, arguments, &[])
+}
+
+/// The same with environment variables: `WATERSHED_TEST_CA`, `WATERSHED_TEST_USER` and
+/// `WATERSHED_TEST_PASSWORD` are what `support.connect` connects with.
+#[track_caller]
+pub fn script_with(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
     let output = Command::new(interpreter())
         .arg("-B")
         .arg(folder.join(name))
         .args(arguments)
+        .envs(variables.iter().copied())
         .output()
         .unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(

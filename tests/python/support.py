@@ -4,15 +4,35 @@ import datetime
 import decimal
 import importlib.util
 import math
+import os
 import pathlib
 
 import adbc_driver_flightsql.dbapi as flight_sql
 import duckdb
+from adbc_driver_flightsql import DatabaseOptions
 
 
-def connect(url, **options):
-    """A connection as applications make it; the ready file's URL is plain gRPC."""
-    return flight_sql.connect(url.replace("http://", "grpc://"), autocommit=True, **options)
+def connect(url, db_kwargs=None, **options):
+    """A connection as applications make it. Whom to trust and who asks may be given by variables, so that
+    every script runs against servers with TLS and with users, too."""
+    given = {
+        DatabaseOptions.TLS_ROOT_CERTS.value: authorities(),
+        "username": os.environ.get("WATERSHED_TEST_USER"),
+        "password": os.environ.get("WATERSHED_TEST_PASSWORD"),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    return flight_sql.connect(location(url), db_kwargs={**given, **(db_kwargs or {})}, autocommit=True, **options)
+
+
+def location(url):
+    """The ready file's URL as Flight's clients write it."""
+    return url.replace("https://", "grpc+tls://").replace("http://", "grpc://")
+
+
+def authorities():
+    """The certificates to trust, as text; None to trust those that the machine does."""
+    path = os.environ.get("WATERSHED_TEST_CA")
+    return pathlib.Path(path).read_text() if path else None
 
 
 def rows(connection, sql, parameters=None):

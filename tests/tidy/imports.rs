@@ -3,7 +3,7 @@
 use super::{crates, none, read, sources};
 
 /// A library and the crates that may name it. `""` is the binary.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 13] = [
     ("sqlparser", &["sql"]),
     ("deltalake_core", &["storage"]),
     ("datafusion_distributed", &["cluster", "executor", "scheduler"]),
@@ -12,7 +12,10 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("ballista_scheduler", &["scheduler"]),
     ("arrow_flight", &["client", "cluster", "executor", "scheduler"]),
     ("rustyline", &["client"]),
+    ("rcgen", &["core"]),
     ("rustls", &["core"]),
+    ("rustls_native_certs", &["core"]),
+    ("tokio_rustls", &["core"]),
     ("anyhow", &[]),
 ];
 

@@ -1,6 +1,8 @@
-//! What makes the calls of one client one session: a connection, and the cookies the server sets.
+//! What makes the calls of one client one session: a connection, who asks, and the cookies the server
+//! sets.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -8,7 +10,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tonic::body::Body;
 use tonic::codegen::Service;
-use tonic::codegen::http::header::{COOKIE, SET_COOKIE};
+use tonic::codegen::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::transport::Channel;
 
@@ -16,10 +18,11 @@ use tonic::transport::Channel;
 const COOKIES_MAX: usize = 16;
 const COOKIE_BYTES_MAX: usize = 1 << 10;
 
-/// A channel that sends back the cookies it was given.
+/// A channel that says who asks, and sends back the cookies it was given.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     channel: Channel,
+    authorization: Arc<Mutex<Option<HeaderValue>>>,
     cookies: Arc<Mutex<Cookies>>,
 }
 
@@ -27,8 +30,18 @@ impl Session {
     pub(super) fn new(channel: Channel) -> Self {
         Self {
             channel,
+            authorization: Arc::default(),
             cookies: Arc::default(),
         }
+    }
+
+    /// What calls are sent with from now on, those of clones included.
+    pub(super) fn authorize(&self, authorization: HeaderValue) {
+        *self.authorization.lock() = Some(authorization);
+    }
+
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        self.authorization.lock().clone()
     }
 }
 
@@ -42,6 +55,11 @@ impl Service<Request<Body>> for Session {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(authorization) = self.authorization()
+            && !request.headers().contains_key(AUTHORIZATION)
+        {
+            request.headers_mut().insert(AUTHORIZATION, authorization);
+        }
         if let Some(cookies) = self.cookies.lock().header() {
             request.headers_mut().insert(COOKIE, cookies);
         }
@@ -55,8 +73,15 @@ impl Service<Request<Body>> for Session {
     }
 }
 
-#[derive(Debug, Default)]
+/// They stand for a session, and are as secret as a token.
+#[derive(Default)]
 struct Cookies(BTreeMap<String, String>);
+
+impl fmt::Debug for Cookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Cookies {
     fn header(&self) -> Option<HeaderValue> {
@@ -116,6 +141,8 @@ mod tests {
         check(&["b=2", "a=1", "b=3"], Some("a=1; b=3"));
         check(&["a=1", "a=; Max-Age=0"], None);
         check(&["nonsense"], None);
+        let cookies = Cookies([("session".to_owned(), "abc".to_owned())].into());
+        assert_eq!(format!("{cookies:?}"), "{\"session\"}");
     }
 
     #[test]

@@ -81,11 +81,13 @@ impl Client {
         command: &impl ProstMessageExt,
         statement: Option<prepared::Handle>,
     ) -> Result<RowStream> {
+        let descriptor = descriptor(command);
         let info = self
-            .flight()
-            .get_flight_info(descriptor(command))
-            .await
-            .map_err(|status| self.error(&status))?
+            .call(|mut flight| {
+                let descriptor = descriptor.clone();
+                async move { flight.get_flight_info(descriptor).await }
+            })
+            .await?
             .into_inner();
         RowStream::new(self.clone(), info, statement)
     }
@@ -97,10 +99,11 @@ impl Client {
         };
         let failed = |status| self.error(&status);
         let reply = self
-            .flight()
-            .do_put(stream::iter([frame]))
-            .await
-            .map_err(failed)?;
+            .call(|mut flight| {
+                let frames = stream::iter([frame.clone()]);
+                async move { flight.do_put(frames).await }
+            })
+            .await?;
         let mut notices = Notices::from_metadata(reply.metadata());
         let mut results = reply.into_inner();
         let mut count = None;

@@ -42,10 +42,11 @@ impl Prepared {
         let failed = |status| client.error(&status);
         let misread = |error: &dyn std::fmt::Display| error::protocol(client.url(), error);
         let mut results = client
-            .flight()
-            .do_action(action)
-            .await
-            .map_err(failed)?
+            .call(|mut flight| {
+                let action = action.clone();
+                async move { flight.do_action(action).await }
+            })
+            .await?
             .into_inner();
         let result = results
             .message()

@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod report;
 mod script;
+mod sign_in;
 mod split;
 mod statement;
 mod style;
@@ -21,19 +22,23 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use watershed_core::SqlState;
+use watershed_core::{Error, SqlState};
 
 use crate::connect::Client;
 pub use output::Format;
 use script::Script;
+pub use sign_in::Access;
 use statement::{Ended, Interrupts, Shell};
 
 /// Asks a server: interactively, or what `--command`, `--file` or stdin say.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Address of the server
+    /// Address of the server; https:// for TLS
     #[arg(long, env = "WATERSHED_URL", default_value = "http://127.0.0.1:32010")]
     pub url: String,
+
+    #[command(flatten)]
+    pub access: Access,
 
     /// Run these statements and exit; may be given several times
     #[arg(short, long, value_name = "SQL", conflicts_with = "file")]
@@ -74,14 +79,12 @@ pub async fn run(options: Options) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let client = match Client::connect(&options.url).await {
+    let client = match connect(&options).await {
         Ok(client) => client,
         Err(error) => {
             statement::say_error(&error, None, None);
-            let is_usage = matches!(
-                error.code(),
-                SqlState::InvalidParameterValue | SqlState::FeatureNotSupported
-            );
+            // What is read before connecting are the files that options name.
+            let is_usage = matches!(error.code(), SqlState::InvalidParameterValue | SqlState::IoError);
             return ExitCode::from(if is_usage { USAGE } else { NO_CONNECTION });
         }
     };
@@ -108,6 +111,16 @@ pub async fn run(options: Options) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+async fn connect(options: &Options) -> Result<Client, Error> {
+    let access = options
+        .access
+        .resolve(&options.url, sign_in::variable, sign_in::ask)?;
+    if let Some(warning) = sign_in::warning(&options.url, &access) {
+        statement::say_warning(&warning);
+    }
+    Client::connect_with(&options.url, access).await
 }
 
 /// What is to be run, one after the other.

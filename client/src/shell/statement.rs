@@ -275,8 +275,13 @@ fn say_notices(notices: &Notices) {
         say(&format!("{} {}", style.strong("NOTICE:"), printable(notice)));
     }
     for warning in &notices.warnings {
-        say(&format!("{} {}", style.warning("WARNING:"), printable(warning)));
+        say_warning(warning);
     }
+}
+
+pub(super) fn say_warning(warning: &str) {
+    let style = Style::of(&std::io::stderr());
+    say(&format!("{} {}", style.warning("WARNING:"), printable(warning)));
 }
 
 /// The line after a statement without rows. Servers give a count to others than these as well.

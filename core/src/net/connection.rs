@@ -4,10 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tonic::transport::server::{Connected, TcpIncoming};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
 
 /// The connection that a request came over, in the request's extensions. The number is unique
 /// among those that one port has accepted.
@@ -16,17 +16,30 @@ pub struct ConnectionId(pub usize);
 
 /// A connection and its number.
 pub(super) struct Connection {
-    stream: TcpStream,
+    transport: Transport,
     id: ConnectionId,
 }
 
-pub(super) fn numbered(incoming: TcpIncoming) -> impl Stream<Item = io::Result<Connection>> {
-    incoming.enumerate().map(|(number, stream)| {
-        stream.map(|stream| Connection {
-            stream,
-            id: ConnectionId(number),
-        })
-    })
+/// What bytes travel over. TLS keeps its buffers beside it.
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connection {
+    pub(super) fn plain(stream: TcpStream, id: ConnectionId) -> Self {
+        Self {
+            transport: Transport::Plain(stream),
+            id,
+        }
+    }
+
+    pub(super) fn tls(stream: TlsStream<TcpStream>, id: ConnectionId) -> Self {
+        Self {
+            transport: Transport::Tls(Box::new(stream)),
+            id,
+        }
+    }
 }
 
 impl Connected for Connection {
@@ -43,7 +56,10 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
     }
 }
 
@@ -53,7 +69,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, buffer)
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(context, buffer),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(context, buffer),
+        }
     }
 
     fn poll_write_vectored(
@@ -61,18 +80,30 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(context, buffers),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(context, buffers),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.transport {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 }

@@ -1,20 +1,25 @@
 //! Connections to other processes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use http::{Request, Response};
+use tokio_rustls::rustls::RootCertStore;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use super::ClusterSecret;
+use super::tls::{roots_of_file, roots_of_system};
 use crate::error::{Error, Result, SqlState};
 
 /// A connection to another member of the cluster.
 pub type MemberChannel = BoxCloneSyncService<Request<Body>, Response<Body>, tonic::transport::Error>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Clients may be far away, and TLS takes a few more messages.
+const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer that answers no ping for so long is cut off. A process that is busy may take its time: whether
 /// it lives, its heartbeats tell, which come from a thread of their own.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -38,10 +43,48 @@ pub async fn dial(url: &str, secret: &ClusterSecret) -> Result<MemberChannel> {
     )))
 }
 
-/// Dials a scheduler as a client does. The connection is made at the first call, and again when it
-/// was lost.
+/// Dials a scheduler as a client does, with TLS if the URL is `https://`. The certificate has to be of an
+/// authority that this machine trusts. The connection is made at the first call, and again when it was
+/// lost.
 pub fn dial_client(url: &str) -> Result<Channel> {
-    Ok(endpoint(url)?.connect_lazy())
+    let endpoint = client_endpoint(url)?;
+    if !has_tls(url) {
+        return Ok(endpoint.connect_lazy());
+    }
+    Ok(with_tls(endpoint, url, roots_of_system()?)?.connect_lazy())
+}
+
+/// The same over TLS, trusting the authorities in a PEM file and no others.
+pub fn dial_client_trusting(url: &str, authorities: &Path) -> Result<Channel> {
+    if !has_tls(url) {
+        return Err(Error::new(
+            SqlState::InvalidParameterValue,
+            format!("{url} has no TLS, and so no certificate to check"),
+        )
+        .with_hint("Write the address as https://host:port."));
+    }
+    Ok(with_tls(client_endpoint(url)?, url, roots_of_file(authorities)?)?.connect_lazy())
+}
+
+fn client_endpoint(url: &str) -> Result<Endpoint> {
+    Ok(endpoint(url)?.connect_timeout(CLIENT_CONNECT_TIMEOUT))
+}
+
+fn has_tls(url: &str) -> bool {
+    url.starts_with("https://")
+}
+
+fn with_tls(endpoint: Endpoint, url: &str, roots: RootCertStore) -> Result<Endpoint> {
+    let config = ClientTlsConfig::new()
+        .trust_anchors(roots.roots)
+        .timeout(CLIENT_CONNECT_TIMEOUT);
+    endpoint.tls_config(config).map_err(|error| {
+        Error::new(
+            SqlState::InvalidParameterValue,
+            format!("cannot set up TLS for {url}"),
+        )
+        .with_detail(error.to_string())
+    })
 }
 
 fn endpoint(url: &str) -> Result<Endpoint> {

@@ -11,11 +11,10 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tower::Service;
 
-use super::ClusterSecret;
-use super::connection::numbered;
+use super::incoming::Incoming;
+use super::{ClusterSecret, ServerTls};
 use crate::error::{Error, Result, SqlState};
 
 /// The largest message that cluster ports take: plans with very many files.
@@ -24,6 +23,9 @@ pub const MAX_MESSAGE_BYTES: usize = 256 << 20;
 const MAX_HEADER_BYTES: u32 = 128 << 10;
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
+/// How often a connection is pinged over which nothing comes, and how long the answer may take.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams that are open when a process is asked to end may take this long.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -32,6 +34,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<ServerTls>,
 }
 
 impl Bound {
@@ -40,9 +43,20 @@ impl Bound {
         self.address
     }
 
-    /// The address as a URL for gRPC.
+    /// The address as a URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_listener(self) -> TcpListener {
+        self.listener
+    }
+
+    /// The same port, with TLS if there is a certificate.
+    pub fn with_tls(self, tls: Option<ServerTls>) -> Self {
+        Self { tls, ..self }
     }
 }
 
@@ -55,18 +69,29 @@ pub async fn bind(address: SocketAddr) -> Result<Bound> {
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(Bound { listener, address })
+    Ok(Bound {
+        listener,
+        address,
+        tls: None,
+    })
 }
 
 /// Serves gRPC until `shutdown`, then lets open streams end for a while.
 pub async fn serve_grpc(bound: Bound, routes: Routes, shutdown: CancellationToken) -> Result<()> {
+    serve_grpc_pinging(bound, routes, shutdown, KEEPALIVE_INTERVAL).await
+}
+
+pub(super) async fn serve_grpc_pinging(
+    bound: Bound,
+    routes: Routes,
+    shutdown: CancellationToken,
+    interval: Duration,
+) -> Result<()> {
     let address = bound.address;
-    // The builder's option does not reach sockets accepted here, and without it each small reply waits
-    // 40 ms for the peer's acknowledgement.
-    let incoming = numbered(TcpIncoming::from(bound.listener).with_nodelay(Some(true)));
+    let incoming = Incoming::new(bound.listener, bound.tls.map(|tls| tls.for_grpc())).into_stream();
     let server = Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(20)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .http2_keepalive_interval(Some(interval))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -81,8 +106,8 @@ pub async fn serve_grpc(bound: Bound, routes: Routes, shutdown: CancellationToke
 /// Serves HTTP until `shutdown`.
 pub async fn serve_http(bound: Bound, router: axum::Router, shutdown: CancellationToken) -> Result<()> {
     let address = bound.address;
-    let server =
-        axum::serve(bound.listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let incoming = Incoming::new(bound.listener, bound.tls.map(|tls| tls.for_http()));
+    let server = axum::serve(incoming, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     drained(std::future::IntoFuture::into_future(server), shutdown)
         .await
         .map_err(|error| {

@@ -19,13 +19,16 @@ use arrow_flight::sql::{
     CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate,
     DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
-use arrow_flight::{Action, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
+use arrow_flight::{
+    Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage,
+    SchemaAsIpc, Ticket,
+};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use watershed_core::error::Position;
 use watershed_core::net::{self, Notices};
 use watershed_core::{Error, SqlState};
@@ -53,15 +56,69 @@ impl Memory {
     }
 }
 
+/// Who is let in: everybody, or those who have the password or the token of the last handshake.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    authorization: Option<String>,
+    token: AtomicUsize,
+    handshakes: AtomicUsize,
+}
+
+impl Gate {
+    /// Lets in who sends this in the handshake.
+    pub(crate) fn of(authorization: &str) -> Arc<Self> {
+        Arc::new(Self {
+            authorization: Some(authorization.to_owned()),
+            ..Self::default()
+        })
+    }
+
+    /// Forgets the tokens it has given, as a server does that starts anew.
+    pub(crate) fn forget(&self) {
+        self.token.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn handshakes(&self) -> usize {
+        self.handshakes.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn token(&self) -> String {
+        format!("Bearer token-{}", self.token.load(Ordering::SeqCst))
+    }
+
+    fn check(&self, request: Request<()>) -> Result<Request<()>, Status> {
+        let Some(expected) = &self.authorization else {
+            return Ok(request);
+        };
+        let given = request.metadata().get("authorization");
+        match given.and_then(|given| given.to_str().ok()) {
+            Some(given) if given == expected || given == self.token() => Ok(request),
+            _ => Err(Status::unauthenticated("who are you?")),
+        }
+    }
+}
+
 /// Serves until the token is cancelled.
 pub(crate) async fn start(address: &str, shutdown: CancellationToken) -> (String, Memory) {
+    start_guarded(address, None, Arc::default(), shutdown).await
+}
+
+/// The same for some people only, or over TLS.
+pub(crate) async fn start_guarded(
+    address: &str,
+    tls: Option<net::ServerTls>,
+    gate: Arc<Gate>,
+    shutdown: CancellationToken,
+) -> (String, Memory) {
     let memory = Memory::default();
-    let bound = net::bind(address.parse().unwrap()).await.unwrap();
+    let bound = net::bind(address.parse().unwrap()).await.unwrap().with_tls(tls);
     let url = bound.url();
-    let service = FlightServiceServer::new(Server {
+    let server = Server {
         memory: memory.clone(),
         bound: Arc::default(),
-    });
+        gate: Arc::clone(&gate),
+    };
+    let service = FlightServiceServer::with_interceptor(server, move |request| gate.check(request));
     tokio::spawn(net::serve_grpc(bound, Routes::new(service), shutdown));
     (url, memory)
 }
@@ -69,9 +126,11 @@ pub(crate) async fn start(address: &str, shutdown: CancellationToken) -> (String
 #[derive(Clone)]
 struct Server {
     memory: Memory,
+    gate: Arc<Gate>,
     bound: Arc<std::sync::Mutex<Vec<RecordBatch>>>,
 }
 
+type Handshakes = Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>;
 type Rows = Pin<Box<dyn Stream<Item = Result<RecordBatch, FlightError>> + Send>>;
 
 impl Server {
@@ -197,6 +256,17 @@ fn text(handle: &Bytes) -> String {
 #[tonic::async_trait]
 impl FlightSqlService for Server {
     type FlightService = Self;
+
+    async fn do_handshake(
+        &self,
+        _request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Handshakes>, Status> {
+        self.gate.handshakes.fetch_add(1, Ordering::SeqCst);
+        let mut response = Response::new(stream::empty().boxed() as Handshakes);
+        let token = self.gate.token().parse().unwrap();
+        response.metadata_mut().insert("authorization", token);
+        Ok(response)
+    }
 
     async fn get_flight_info_sql_info(
         &self,
