@@ -40,6 +40,12 @@ pub(super) async fn read(
         }
         read.push(normalize(&batch, declared)?);
     }
+    // Columns without rows are values for no execution, which is other than no values.
+    if read.is_empty()
+        && let Some(schema) = batches.schema().filter(|schema| !schema.fields().is_empty())
+    {
+        read.push(normalize(&RecordBatch::new_empty(Arc::clone(schema)), declared)?);
+    }
     Ok(read)
 }
 
@@ -348,6 +354,25 @@ mod tests {
             &DataType::Null,
             Ok(Arc::new(Int64Array::from(vec![7, 8]))),
         );
+    }
+
+    #[tokio::test]
+    async fn columns_without_rows_are_values_for_no_execution() {
+        let declared = Schema::new(vec![Field::new("$1", DataType::Int64, true)]);
+        let read_all = async |columns: Vec<Field>| {
+            let frames = arrow_flight::encode::FlightDataEncoderBuilder::new()
+                .with_schema(Arc::new(Schema::new(columns)))
+                .build(futures::stream::empty())
+                .map_err(Status::from);
+            read(frames, &declared).await
+        };
+        let values = read_all(vec![Field::new("0", DataType::Int32, true)])
+            .await
+            .unwrap();
+        assert_eq!(values.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [0]);
+        assert!(check_bound(1, &values).is_ok());
+        let none = read_all(vec![]).await.unwrap();
+        assert!(none.is_empty() && check_bound(1, &none).is_err());
     }
 
     #[test]
