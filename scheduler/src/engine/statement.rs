@@ -90,7 +90,8 @@ impl Engine {
         };
         let work = async {
             let permit = self.parts().admission.enter().await?;
-            let plan = self.plan(session, &context, sql).await?.bind(parameters)?;
+            let plan = self.plan(session, &context, sql).await?;
+            let plan = plan.bind(parameters, context.settings.time_zone())?;
             Ok((permit, running.perform(plan).await?))
         };
         let work = std::panic::AssertUnwindSafe(work)
