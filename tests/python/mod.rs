@@ -3,6 +3,7 @@
 
 mod s3;
 
+use std::env;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,47 @@ const DOCUMENTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sql/src/catalog/d
 fn adbc() {
     let cluster = Cluster::start(&Options::executors(1));
     script("adbc_smoke.py", &[cluster.flight()]);
+}
+
+#[test]
+fn adbc_parameters() {
+    against_a_cluster("adbc_parameters.py");
+}
+
+#[test]
+fn adbc_full() {
+    against_a_cluster("adbc_full.py");
+}
+
+#[test]
+fn pyarrow_flight() {
+    against_a_cluster("pyarrow_flight.py");
+}
+
+#[test]
+fn frames() {
+    against_a_cluster("frames.py");
+}
+
+/// The library under Superset; and Superset itself, which takes an environment of a gigabyte, where asked for.
+#[test]
+fn sqlalchemy() {
+    against_a_cluster("sqlalchemy_dbapi.py");
+    if env::var_os("WATERSHED_TEST_SUPERSET").is_some() {
+        let cluster = Cluster::start(&Options::executors(2));
+        let folder = python_folder().join("superset");
+        script(
+            "superset_headless.py",
+            &[cluster.flight(), folder.to_str().unwrap()],
+        );
+    }
+}
+
+#[track_caller]
+fn against_a_cluster(name: &str) {
+    let cluster = Cluster::start(&Options::executors(2));
+    script(name, &[cluster.flight()]);
+    cluster.assert_goes_on();
 }
 
 #[test]
@@ -95,12 +137,7 @@ pub fn script_with(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -
 fn interpreter() -> PathBuf {
     let mut hasher = DefaultHasher::new();
     REQUIREMENTS.hash(&mut hasher);
-    // The binary is in a folder of the target folder, wherever that was put.
-    let target = Path::new(env!("CARGO_BIN_EXE_watershed"))
-        .ancestors()
-        .nth(2)
-        .expect("a target folder");
-    let folder = target.join("python").join(format!("{:016x}", hasher.finish()));
+    let folder = python_folder().join(format!("{:016x}", hasher.finish()));
     fs::create_dir_all(&folder).unwrap();
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
@@ -129,6 +166,15 @@ fn interpreter() -> PathBuf {
         File::create(complete).unwrap();
     }
     python
+}
+
+/// Where environments are: the binary is in a folder of the target folder, wherever that was put.
+fn python_folder() -> PathBuf {
+    let target = Path::new(env!("CARGO_BIN_EXE_watershed"))
+        .ancestors()
+        .nth(2)
+        .expect("a target folder");
+    target.join("python")
 }
 
 #[track_caller]

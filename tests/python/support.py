@@ -9,30 +9,34 @@ import pathlib
 
 import adbc_driver_flightsql.dbapi as flight_sql
 import duckdb
-from adbc_driver_flightsql import DatabaseOptions
+
+
+def credentials():
+    """The user and the password to ask with, by the environment: none, unless it names a user."""
+    user = os.environ.get("WATERSHED_TEST_USER")
+    return user and (user, os.environ.get("WATERSHED_TEST_PASSWORD", ""))
+
+
+def certificates():
+    """The certificates to trust, as PEM; None where the environment names no file: the connection is plain."""
+    file = os.environ.get("WATERSHED_TEST_CA")
+    return file and pathlib.Path(file).read_text()
+
+
+def address(url, tls="grpc+tls"):
+    """The URL of the ready file as drivers write it."""
+    _, _, host = url.partition("://")
+    return f"{tls if certificates() else 'grpc'}://{host}"
 
 
 def connect(url, db_kwargs=None, **options):
-    """A connection as applications make it. Whom to trust and who asks may be given by variables, so that
-    every script runs against servers with TLS and with users, too."""
-    given = {
-        DatabaseOptions.TLS_ROOT_CERTS.value: authorities(),
-        "username": os.environ.get("WATERSHED_TEST_USER"),
-        "password": os.environ.get("WATERSHED_TEST_PASSWORD"),
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    return flight_sql.connect(location(url), db_kwargs={**given, **(db_kwargs or {})}, autocommit=True, **options)
-
-
-def location(url):
-    """The ready file's URL as Flight's clients write it."""
-    return url.replace("https://", "grpc+tls://").replace("http://", "grpc://")
-
-
-def authorities():
-    """The certificates to trust, as text; None to trust those that the machine does."""
-    path = os.environ.get("WATERSHED_TEST_CA")
-    return pathlib.Path(path).read_text() if path else None
+    """A connection as applications make it."""
+    given = dict(db_kwargs or {})
+    if credentials():
+        given["username"], given["password"] = credentials()
+    if certificates():
+        given["adbc.flight.sql.client_option.tls_root_certs"] = certificates()
+    return flight_sql.connect(address(url), db_kwargs=given, **{"autocommit": True, **options})
 
 
 def rows(connection, sql, parameters=None):
@@ -52,11 +56,16 @@ def update(connection, sql):
 
 def failure(connection, sql):
     """The text of the error that a statement has to give."""
+    return str(raised(lambda: rows(connection, sql), flight_sql.Error, sql))
+
+
+def raised(work, kind, what):
+    """The error, of a kind, that a piece of work has to end with."""
     try:
-        found = rows(connection, sql)
-    except flight_sql.Error as error:
-        return str(error)
-    raise AssertionError(f"an error was expected, not {found}: {sql}")
+        found = work()
+    except kind as error:
+        return error
+    raise AssertionError(f"{what}: an error was expected, not {found!r}")
 
 
 def statements(text):

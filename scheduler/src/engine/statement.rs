@@ -196,7 +196,7 @@ impl Engine {
             Request::Statement { sql, parameters } => {
                 let plan = plan::plan(only_statement(sql)?, &planned).await?;
                 match parameters {
-                    Some(parameters) => plan.bind(parameters),
+                    Some(parameters) => plan.bind(parameters, context.settings.time_zone()),
                     None => Ok(plan),
                 }
             }

@@ -17,7 +17,7 @@ use watershed_core::net;
 
 use super::actions;
 use super::encode::FlightStream;
-use super::service::{Service, failed};
+use super::service::{Service, failed, no_transactions};
 
 /// What is told beside an answer that has no room for it, handed from the command to its reply.
 #[derive(Clone, Default)]
@@ -56,12 +56,24 @@ impl std::fmt::Debug for Front {
     }
 }
 
-/// A command that cannot be decoded is its sender's mistake.
+/// What arrow-flight answers by itself, in our words: a command that cannot be decoded is its sender's
+/// mistake, and one without a method here is not served.
 fn told(status: Status) -> Status {
-    if status.code() == Code::Internal && status.message().contains("Unable to decode Any value") {
-        return Status::new(Code::InvalidArgument, status.message());
+    const UNSERVED: &str = " has no default implementation";
+    let text = status.message();
+    match (status.code(), text.strip_suffix(UNSERVED)) {
+        (Code::Internal, _) if text.contains("Unable to decode Any value") => {
+            Status::new(Code::InvalidArgument, text)
+        }
+        (Code::Unimplemented, Some(method)) if method.ends_with("substrait_plan") => {
+            failed(Error::unsupported("Substrait plans are not supported").with_hint("Send SQL."))
+        }
+        (Code::Unimplemented, Some("do_action_end_transaction" | "do_action_end_savepoint")) => {
+            failed(no_transactions())
+        }
+        (Code::Unimplemented, Some(_)) => failed(Error::unsupported("the command is not supported")),
+        _ => status,
     }
-    status
 }
 
 #[tonic::async_trait]
@@ -160,5 +172,39 @@ impl FlightService for Front {
     ) -> Result<Response<Self::ListActionsStream>, Status> {
         self.0.caller(&request).await.map_err(failed)?;
         Ok(Response::new(stream::iter(actions::list().map(Ok)).boxed()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrow_flight_says_is_told_in_our_words() {
+        let check = |status: Status, code: Code, text: &str| {
+            let told = told(status);
+            assert_eq!(told.code(), code);
+            assert!(told.message().contains(text), "{told}");
+        };
+        let unserved =
+            |method: &str| Status::unimplemented(format!("{method} has no default implementation"));
+        check(
+            unserved("get_flight_info_substrait_plan"),
+            Code::Unimplemented,
+            "Substrait plans are not supported (SQLSTATE 0A000)",
+        );
+        check(
+            unserved("do_action_end_savepoint"),
+            Code::Unimplemented,
+            "transactions",
+        );
+        check(
+            unserved("do_get_prepared_statement"),
+            Code::Unimplemented,
+            "the command is not supported (SQLSTATE 0A000)",
+        );
+        let undecodable = "Unable to decode Any value: delimited length exceeded";
+        check(Status::internal(undecodable), Code::InvalidArgument, undecodable);
+        check(Status::not_found("as it was"), Code::NotFound, "as it was");
     }
 }

@@ -40,6 +40,12 @@ pub(super) async fn read(
         }
         read.push(normalize(&batch, declared)?);
     }
+    // Columns without rows are values for no execution, which is other than no values.
+    if read.is_empty()
+        && let Some(schema) = batches.schema().filter(|schema| !schema.fields().is_empty())
+    {
+        read.push(normalize(&RecordBatch::new_empty(Arc::clone(schema)), declared)?);
+    }
     Ok(read)
 }
 
@@ -138,7 +144,24 @@ fn value_column(number: usize, column: &ArrayRef, wanted: &DataType) -> Result<A
             return Err(mismatch("it would lose its fraction".to_owned()));
         }
     }
+    // A time without a zone is one of the session's, which the statement has when it runs.
+    if needs_zone(given, wanted) {
+        return match given {
+            DataType::Date32 | DataType::Timestamp(_, _) => Ok(column),
+            _ => cast(&column, &DataType::Utf8).map_err(|error| mismatch(error.to_string())),
+        };
+    }
     Ok(converted)
+}
+
+/// Whether the session's zone decides about a value's conversion.
+fn needs_zone(given: &DataType, wanted: &DataType) -> bool {
+    match (given, wanted) {
+        (DataType::Timestamp(_, Some(_)), DataType::Date32) => true,
+        (DataType::Timestamp(_, None) | DataType::Date32, DataType::Timestamp(_, Some(_))) => true,
+        (given, DataType::Timestamp(_, Some(_))) => super::wire::plain(given) == DataType::Utf8,
+        _ => false,
+    }
 }
 
 fn is_decimal(data_type: &DataType) -> bool {
@@ -259,10 +282,11 @@ pub(super) async fn execute_each<E: Engine + ?Sized>(
 #[cfg(test)]
 mod tests {
     use arrow::array::{
-        Decimal128Array, Float64Array, Int32Array, Int64Array, NullArray, StringArray, UnionArray,
+        Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, NullArray, StringArray,
+        TimestampSecondArray, UnionArray,
     };
     use arrow::buffer::ScalarBuffer;
-    use arrow::datatypes::UnionFields;
+    use arrow::datatypes::{TimeUnit, UnionFields};
 
     use super::*;
 
@@ -324,6 +348,24 @@ mod tests {
     }
 
     #[test]
+    fn times_without_a_zone_wait_for_the_sessions() {
+        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["2026-07-01 00:30:00"]));
+        let day: ArrayRef = Arc::new(Date32Array::from(vec![7]));
+        let local: ArrayRef = Arc::new(TimestampSecondArray::from(vec![7]));
+        for value in [&text, &day, &local] {
+            check(Arc::clone(value), &instant, Ok(Arc::clone(value)));
+        }
+        let view = cast(&text, &DataType::Utf8View).unwrap();
+        check(view, &instant, Ok(text));
+        let zoned: ArrayRef = Arc::new(TimestampSecondArray::from(vec![7]).with_timezone("+02:00"));
+        check(Arc::clone(&zoned), &DataType::Date32, Ok(Arc::clone(&zoned)));
+        check(Arc::clone(&zoned), &instant, Ok(cast(&zoned, &instant).unwrap()));
+        let unreadable = Arc::new(StringArray::from(vec!["soon"]));
+        check(unreadable, &instant, Err(SqlState::InvalidTextRepresentation));
+    }
+
+    #[test]
     fn unions_are_opened() {
         let fields = UnionFields::from_fields([
             Field::new("i", DataType::Int64, true),
@@ -348,6 +390,25 @@ mod tests {
             &DataType::Null,
             Ok(Arc::new(Int64Array::from(vec![7, 8]))),
         );
+    }
+
+    #[tokio::test]
+    async fn columns_without_rows_are_values_for_no_execution() {
+        let declared = Schema::new(vec![Field::new("$1", DataType::Int64, true)]);
+        let read_all = async |columns: Vec<Field>| {
+            let frames = arrow_flight::encode::FlightDataEncoderBuilder::new()
+                .with_schema(Arc::new(Schema::new(columns)))
+                .build(futures::stream::empty())
+                .map_err(Status::from);
+            read(frames, &declared).await
+        };
+        let values = read_all(vec![Field::new("0", DataType::Int32, true)])
+            .await
+            .unwrap();
+        assert_eq!(values.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [0]);
+        assert!(check_bound(1, &values).is_ok());
+        let none = read_all(vec![]).await.unwrap();
+        assert!(none.is_empty() && check_bound(1, &none).is_err());
     }
 
     #[test]

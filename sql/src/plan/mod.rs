@@ -152,8 +152,9 @@ impl Plan {
         }
     }
 
-    /// The plan with its parameters replaced by values, cast to the parameters' types.
-    pub fn bind(self, params: &[ScalarValue]) -> Result<Plan> {
+    /// The plan with its parameters replaced by values, cast to the parameters' types; times without a
+    /// zone are in the session's.
+    pub fn bind(self, params: &[ScalarValue], zone: &str) -> Result<Plan> {
         let types = self.parameter_types()?;
         if types.len() != params.len() {
             return Err(Error::new(
@@ -168,7 +169,7 @@ impl Plan {
         if types.is_empty() {
             return Ok(self);
         }
-        let values = parameters::values(&types, params)?;
+        let values = parameters::values(&types, params, zone)?;
         self.map_logical(|plan| crate::dialect::with_room(|| parameters::replace(plan, &values)))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::Placeholder;
@@ -147,8 +147,12 @@ fn give(plan: LogicalPlan, found: &Found, fallback: &DataType) -> Result<Logical
     .map_err(from_datafusion)
 }
 
-/// Values of the parameters' types.
-pub(super) fn values(types: &[Option<DataType>], params: &[ScalarValue]) -> Result<Vec<ScalarValue>> {
+/// Values of the parameters' types. Where texts become instants, and instants dates, they do so in `zone`.
+pub(super) fn values(
+    types: &[Option<DataType>],
+    params: &[ScalarValue],
+    zone: &str,
+) -> Result<Vec<ScalarValue>> {
     types
         .iter()
         .zip(params)
@@ -160,7 +164,7 @@ pub(super) fn values(types: &[Option<DataType>], params: &[ScalarValue]) -> Resu
             if value.data_type() == *data_type {
                 return Ok(value.clone());
             }
-            value.cast_to(data_type).map_err(|error| {
+            cast(value, data_type, zone).map_err(|error| {
                 let error = from_datafusion(error);
                 let code = match error.code() {
                     code @ (SqlState::NumericValueOutOfRange
@@ -176,6 +180,19 @@ pub(super) fn values(types: &[Option<DataType>], params: &[ScalarValue]) -> Resu
             })
         })
         .collect()
+}
+
+fn cast(value: &ScalarValue, to: &DataType, zone: &str) -> datafusion::common::Result<ScalarValue> {
+    use DataType::{Date32, Timestamp, Utf8};
+    let local = Timestamp(TimeUnit::Microsecond, None);
+    let zoned = Timestamp(TimeUnit::Microsecond, Some(zone.into()));
+    match (value.data_type(), to) {
+        (Date32, Timestamp(_, Some(_))) => value.cast_to(&local)?.cast_to(&zoned)?.cast_to(to),
+        (Utf8 | Timestamp(_, None), Timestamp(_, Some(_))) | (Timestamp(_, Some(_)), Date32) => {
+            value.cast_to(&zoned)?.cast_to(to)
+        }
+        _ => value.cast_to(to),
+    }
 }
 
 /// The plan with values for its parameters.

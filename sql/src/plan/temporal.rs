@@ -164,7 +164,12 @@ fn convert(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Transformed<Expr
             };
             let target = found.field.data_type().clone();
             if is_instant(&target) && !is_instant(&from) {
-                return Ok(to_instant(*found.expr, &from, zone));
+                let instant = to_instant(*found.expr, &from, zone);
+                return Ok(match instant.transformed {
+                    true => instant,
+                    // A number has no zone, and a parameter has no type yet.
+                    false => Transformed::no(cast(instant.data, target)),
+                });
             }
             let shown = matches!(target, DataType::Date32 | DataType::Utf8 | DataType::Utf8View);
             if shown && is_instant(&from) {

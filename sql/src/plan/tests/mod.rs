@@ -101,7 +101,7 @@ impl Fixture {
     }
 
     async fn run_with(&mut self, sql: &str, params: &[ScalarValue]) -> Result<Vec<String>> {
-        let plan = self.plan(sql).await?.bind(params)?;
+        let plan = self.plan(sql).await?.bind(params, self.settings.time_zone())?;
         self.perform(plan).await
     }
 

@@ -86,6 +86,48 @@ async fn the_sessions_zone_reads_texts_and_cuts_days() {
 }
 
 #[tokio::test]
+async fn parameters_are_read_in_the_sessions_zone_too() {
+    let mut fixture = Fixture::new().await;
+    fixture.all(&["SET TIME ZONE 'Europe/Berlin'"]).await;
+    let micros = 1_782_858_600_000_000; // 2026-06-30 22:30:00
+    let local = ScalarValue::TimestampMicrosecond(Some(micros + 7_200_000_000), None);
+    let instant = ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()));
+    let days = ScalarValue::Date32(Some(20_635)); // 2026-07-01
+    for (sql, value, expected) in [
+        (
+            "SELECT CAST(? AS TIMESTAMP)",
+            "2026-07-01 00:30:00".into(),
+            "2026-06-30T22:30:00Z",
+        ),
+        (
+            "SELECT CAST(? AS TIMESTAMP)",
+            "2026-07-01 00:30:00Z".into(),
+            "2026-07-01T00:30:00Z",
+        ),
+        ("SELECT CAST(? AS TIMESTAMP)", local, "2026-06-30T22:30:00Z"),
+        (
+            "SELECT CAST(? AS TIMESTAMP)",
+            instant.clone(),
+            "2026-06-30T22:30:00Z",
+        ),
+        ("SELECT CAST(? AS TIMESTAMP)", days, "2026-06-30T22:00:00Z"),
+        ("SELECT CAST(? AS DATE)", instant, "2026-07-01"),
+        ("SELECT CAST(? AS TIMESTAMP)", ScalarValue::Null, "NULL"),
+        (
+            "SELECT CAST(1000000 AS TIMESTAMP) = CAST(? AS TIMESTAMP)",
+            "1970-01-01 00:00:01Z".into(),
+            "true",
+        ),
+    ] {
+        assert_eq!(
+            fixture.run_with(sql, &[value]).await.unwrap(),
+            [expected],
+            "{sql}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_documented_view_and_the_exact_one() {
     let mut fixture = Fixture::new().await;
     let plan = fixture.plan("SELECT * FROM unified_metrics").await.unwrap();
