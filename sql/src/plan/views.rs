@@ -95,16 +95,12 @@ fn qualified(
             Ok(named) => named,
             Err(error) => return ControlFlow::Break(error),
         };
-        let ObjectName {
-            schema: None,
-            name: bare,
-            ..
-        } = named
-        else {
+        if named.schema.is_some() || common.contains(&named.name) {
             return ControlFlow::Continue(());
-        };
-        if !common.contains(&bare) && context.catalog.object(context.current_schema, &bare).is_some() {
-            let ident = sqlparser::ast::Ident::with_quote('"', context.current_schema);
+        }
+        let found = context.catalog.find(&named, context.current_schema);
+        if let Some(there) = found.filter(|there| there.schema() != schema) {
+            let ident = sqlparser::ast::Ident::with_quote('"', there.schema());
             name.0
                 .insert(0, sqlparser::ast::ObjectNamePart::Identifier(ident));
         }
