@@ -1,6 +1,7 @@
 //! `watershed bench`: generates, loads, runs and verifies. What is wrong is shown, never left out.
 
 mod conditions;
+mod fetch;
 mod insert;
 mod logs;
 mod point;
@@ -30,6 +31,8 @@ enum Benchmark {
     Tpch(tpch::TpchOptions),
     /// Queries that fix the shard key: how long half of them take, and all but one in a hundred
     Point(point::PointOptions),
+    /// Very many rows, as fast as a client takes them
+    Fetch(fetch::FetchOptions),
     /// INSERT … SELECT from Parquet files into a table of 16 shards
     Insert(insert::InsertOptions),
 }
@@ -93,6 +96,7 @@ pub(crate) async fn run(options: BenchOptions) -> Result<ExitCode> {
         match options.benchmark {
             Benchmark::Tpch(options) => Box::pin(tpch::run(options)).await,
             Benchmark::Point(options) => Box::pin(point::run(options)).await,
+            Benchmark::Fetch(options) => Box::pin(fetch::run(options)).await,
             Benchmark::Insert(options) => Box::pin(insert::run(options)).await,
         }
     };

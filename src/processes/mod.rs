@@ -11,7 +11,7 @@ use watershed_core::net::ClusterSecret;
 use watershed_core::{Error, Result, SqlState};
 
 use crate::cli::Children;
-pub(crate) use memory::peak_memory;
+pub(crate) use memory::{forget_peak_memory, memory, peak_memory};
 pub(crate) use session::Session;
 
 /// A process that is not ready by then will not be.

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::TryStreamExt;
-use watershed_client::Client;
+use watershed_client::{Client, RowStream};
 use watershed_core::{Error, Result};
 
 use crate::answer::{Cell, cells};
@@ -17,9 +17,14 @@ impl Session {
         Client::connect(url).await.map(Self)
     }
 
+    /// The rows of a query, as they come.
+    pub(crate) async fn stream(&self, sql: &str) -> Result<RowStream> {
+        self.0.query(sql).await
+    }
+
     /// All rows of a query.
     pub(crate) async fn rows(&self, sql: &str) -> Result<RecordBatch> {
-        let stream = self.0.query(sql).await?;
+        let stream = self.stream(sql).await?;
         let schema = stream.schema().clone();
         let batches: Vec<_> = stream.try_collect().await?;
         concat_batches(&schema, &batches)
