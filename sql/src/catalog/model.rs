@@ -7,6 +7,7 @@ use watershed_core::error::{Error, Position, Result, SqlState, nearest};
 
 use super::builtin;
 use super::object::{Object, ObjectName, TableDef};
+use super::principals::Principals;
 use super::record::Change;
 
 /// The one catalog there is; it may stand before a schema's name.
@@ -23,6 +24,7 @@ pub const INFORMATION_SCHEMA: &str = "information_schema";
 pub struct Catalog {
     /// The number of records it was made from.
     pub version: u64,
+    pub principals: Arc<Principals>,
     schemas: BTreeMap<String, BTreeMap<String, Object>>,
 }
 
@@ -43,7 +45,11 @@ impl Catalog {
                 .or_default()
                 .insert(def.name.clone(), Object::Live(Arc::clone(def)));
         }
-        Self { version: 0, schemas }
+        Self {
+            version: 0,
+            principals: Arc::default(),
+            schemas,
+        }
     }
 
     /// The schemas' names, in order; `information_schema` is one of them.
@@ -168,6 +174,17 @@ impl Catalog {
                     objects.remove(name);
                 }
             }
+            Change::UserCreated(_)
+            | Change::PasswordSet { .. }
+            | Change::UserDropped { .. }
+            | Change::RoleCreated { .. }
+            | Change::RoleDropped { .. }
+            | Change::RoleGranted { .. }
+            | Change::RoleRevoked { .. }
+            | Change::TokenCreated(_)
+            | Change::TokenDropped { .. }
+            | Change::Granted { .. }
+            | Change::Revoked { .. } => Arc::make_mut(&mut self.principals).apply(change),
         }
     }
 

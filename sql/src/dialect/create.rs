@@ -42,6 +42,9 @@ impl Parser {
                 if_not_exists,
             });
         }
+        if let Some(statement) = self.create_principal()? {
+            return Ok(statement);
+        }
         for word in [
             "TEMP",
             "TEMPORARY",
@@ -49,8 +52,6 @@ impl Parser {
             "INDEX",
             "UNIQUE",
             "FUNCTION",
-            "ROLE",
-            "USER",
             "DATABASE",
             "SEQUENCE",
             "TYPE",
@@ -69,7 +70,7 @@ impl Parser {
                 ));
             }
         }
-        Err(self.expected("TABLE, EXTERNAL TABLE, VIEW or SCHEMA"))
+        Err(self.expected("TABLE, EXTERNAL TABLE, VIEW, SCHEMA, USER, ROLE or TOKEN"))
     }
 
     fn create_view(&mut self, or_replace: bool, lines: &Lines<'_>) -> Result<Statement> {

@@ -3,6 +3,7 @@
 //! Names become tables in [`names`], queries plans in [`query`]. What DataFusion decides otherwise than
 //! we promise is put right in [`temporal`], before its own rules see the plan.
 
+mod current_user;
 mod ddl;
 mod distinct_names;
 mod error;
@@ -14,6 +15,7 @@ mod literals;
 mod names;
 mod now;
 mod parameters;
+mod principals;
 mod query;
 mod rows;
 mod session;
@@ -33,10 +35,12 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_core::settings::Settings;
 use watershed_storage::layout::TableLayout;
 
+use crate::authorize::{Access, Need, Noted};
 use crate::catalog::{Catalog, LiveDef, Object, Op, TableDef};
 use crate::dialect::Statement;
 
 pub use explain::explain_schema;
+pub use principals::Credential;
 pub use query::object_schema;
 
 pub(crate) use generated::expression_columns;
@@ -50,12 +54,25 @@ pub trait Tables: Send + Sync {
 }
 
 /// What a statement is planned against.
+#[derive(Clone)]
 pub struct PlanContext<'a> {
     pub catalog: Arc<Catalog>,
     pub state: &'a SessionState,
     pub tables: &'a dyn Tables,
     pub current_schema: &'a str,
     pub settings: &'a Settings,
+    /// Of whoever asks.
+    pub access: &'a Access,
+    /// Takes down what the statement itself needs. `None` within views.
+    pub noted: Option<&'a Noted>,
+}
+
+impl PlanContext<'_> {
+    fn note(&self, need: Need) {
+        if let Some(noted) = self.noted {
+            noted.note(need);
+        }
+    }
 }
 
 /// What is to be done for a statement.
@@ -97,6 +114,7 @@ pub enum Plan {
     Use {
         schema: String,
     },
+    Credential(Credential),
 }
 
 impl Plan {
@@ -110,12 +128,14 @@ impl Plan {
         match self {
             Self::Query(plan) => Arc::clone(plan.schema().inner()),
             Self::Explain { .. } => explain_schema(),
+            Self::Credential(Credential::CreateToken { .. }) => principals::token_schema(),
             Self::Ddl(_)
             | Self::CreateTableAs { .. }
             | Self::Insert { .. }
             | Self::InsertLive { .. }
             | Self::Set { .. }
-            | Self::Use { .. } => Arc::new(Schema::empty()),
+            | Self::Use { .. }
+            | Self::Credential(_) => Arc::new(Schema::empty()),
         }
     }
 
@@ -154,7 +174,7 @@ impl Plan {
             | Self::Insert { input: plan, .. }
             | Self::InsertLive { input: plan, .. } => Some(plan),
             Self::Explain { plan, .. } => plan.logical(),
-            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } => None,
+            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Credential(_) => None,
         }
     }
 
@@ -187,7 +207,7 @@ impl Plan {
                     plan: Box::new(plan.map_logical(f)?),
                 }
             }
-            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } => self,
+            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Credential(_) => self,
         })
     }
 }
@@ -219,6 +239,7 @@ pub async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pla
         | Statement::ShowColumns { .. }
         | Statement::ShowCreate { .. }
         | Statement::Describe { .. } => show::plan(statement, context).await,
+        Statement::Principal(statement) => principals::plan(*statement, context),
     }
 }
 
