@@ -23,6 +23,10 @@ pub struct DevOptions {
     #[command(flatten)]
     ports: Ports,
 
+    /// Let in users only, as a scheduler does
+    #[arg(long)]
+    require_login: bool,
+
     /// Executors to start, each a process of its own
     #[arg(long, default_value_t = 1)]
     executors: usize,
@@ -37,7 +41,8 @@ impl DevOptions {
 pub(super) async fn run(options: DevOptions) -> Result<()> {
     let secret = ClusterSecret::generate();
     let work_dir = WorkDir::open(options.common.work_dir.as_ref())?;
-    let scheduler = start(&options.common, &options.ports, secret.clone(), &work_dir).await?;
+    let login = options.ports.policy(options.require_login)?;
+    let scheduler = start(&options.common, &options.ports, secret.clone(), &work_dir, login).await?;
     let mut children = Children::new(secret);
     for number in 1..=options.executors {
         let node = format!("executor-{number}");

@@ -3,7 +3,7 @@
 use super::{crates, none, read, sources};
 
 /// A library and the crates that may name it. `""` is the binary.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 11] = [
     ("sqlparser", &["sql"]),
     ("deltalake_core", &["storage"]),
     ("datafusion_distributed", &["cluster", "executor", "scheduler"]),
@@ -13,6 +13,7 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("arrow_flight", &["client", "cluster", "executor", "scheduler"]),
     ("rustyline", &["client"]),
     ("rustls", &["core"]),
+    ("argon2", &["scheduler"]),
     ("anyhow", &[]),
 ];
 

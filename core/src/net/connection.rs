@@ -1,6 +1,7 @@
 //! Accepted connections, each of which is told from every other: ports are used again.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,31 +10,42 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tonic::transport::server::{Connected, TcpIncoming};
 
-/// The connection that a request came over, in the request's extensions. The number is unique
-/// among those that one port has accepted.
+/// The connection that a request came over. The number is unique among those that one port has
+/// accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub usize);
 
-/// A connection and its number.
+/// The other end of a connection, in the extensions of each request that comes over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Peer {
+    pub connection: ConnectionId,
+    /// `None` if it was gone before it could be asked for.
+    pub address: Option<IpAddr>,
+}
+
+/// A connection and its other end.
 pub(super) struct Connection {
     stream: TcpStream,
-    id: ConnectionId,
+    peer: Peer,
 }
 
 pub(super) fn numbered(incoming: TcpIncoming) -> impl Stream<Item = io::Result<Connection>> {
     incoming.enumerate().map(|(number, stream)| {
         stream.map(|stream| Connection {
+            peer: Peer {
+                connection: ConnectionId(number),
+                address: stream.peer_addr().ok().map(|peer| peer.ip()),
+            },
             stream,
-            id: ConnectionId(number),
         })
     })
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ConnectionId;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> ConnectionId {
-        self.id
+    fn connect_info(&self) -> Peer {
+        self.peer
     }
 }
 

@@ -10,7 +10,7 @@ mod secret;
 mod serve;
 mod status;
 
-pub use connection::ConnectionId;
+pub use connection::{ConnectionId, Peer};
 pub use dial::{MemberChannel, dial, dial_client};
 pub use health::{Readiness, health_router};
 pub use secret::ClusterSecret;

@@ -2,9 +2,12 @@
 //!
 //! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
 //! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
-//! ran), `tables` (names become rows), `writes` (rows become commits), `ddl`.
+//! ran), `tables` (names become rows), `writes` (rows become commits), `ddl`, `credentials` (hashes and
+//! secrets on their way into the catalog), `access` (what one may do).
 
+mod access;
 mod admission;
+mod credentials;
 mod ddl;
 mod front;
 mod parameters;
@@ -23,6 +26,7 @@ use watershed_core::store::StoreRoot;
 use watershed_sql::catalog::CatalogStore;
 use watershed_storage::delta::DeltaStore;
 
+use crate::auth::Logins;
 use crate::cluster::Membership;
 use crate::dispatch::Dispatch;
 use crate::system::ServiceRegistry;
@@ -45,6 +49,7 @@ pub struct Parts {
     pub membership: Arc<Membership>,
     pub dispatch: Dispatch,
     pub sessions: Sessions,
+    pub logins: Logins,
     pub admission: Admission,
     pub queries: Arc<Queries>,
     pub services: ServiceRegistry,

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use watershed_core::clock::Clock;
 use watershed_core::id::{SessionId, StatementId};
 use watershed_core::{Error, SqlState, telemetry};
+use watershed_sql::dialect::redacted;
 use watershed_storage::table::ScanReport;
 
 use crate::dispatch::context::{Counters, StatementContext};
@@ -116,7 +117,7 @@ impl Queries {
             id: context.id,
             session,
             principal: principal.to_owned(),
-            text: text.chars().take(MAX_TEXT).collect(),
+            text: redacted(&text.chars().take(MAX_TEXT).collect::<String>()).into_owned(),
             state: QueryState::Running,
             path: None,
             path_reason: None,

@@ -13,6 +13,7 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::StatementId;
 use watershed_core::{Error, Result, SqlState, telemetry};
+use watershed_sql::authorize::{Noted, authorize};
 use watershed_sql::dialect::{self, Statement};
 use watershed_sql::plan::{self, Plan, PlanContext};
 use watershed_storage::error::from_datafusion;
@@ -21,7 +22,7 @@ use super::admission::Permit;
 use super::queries::QueryGuard;
 use super::sessions::Session;
 use super::tables::PinnedTables;
-use super::{Engine, ddl, parameters, writes};
+use super::{Engine, credentials, ddl, parameters, writes};
 use crate::dispatch::context::{Counters, StatementContext};
 use crate::dispatch::{Job, explain};
 use crate::flight::{Executed, Outcome, Prepared, RowStream};
@@ -125,14 +126,17 @@ impl Engine {
         let catalog = parts.catalog.refresh().await?;
         let state = parts.dispatch.session(context);
         let tables = PinnedTables::new(self, session, context, &state);
+        let (access, noted) = (self.access(&catalog, session)?, Noted::default());
         let planned = PlanContext {
             catalog,
             state: &state,
             tables: &tables,
             current_schema: &session.schema(),
             settings: &context.settings,
+            access: &access,
+            noted: Some(&noted),
         };
-        plan::plan(statement, &planned).await
+        authorize(plan::plan(statement, &planned).await, &planned)
     }
 }
 
@@ -158,6 +162,7 @@ impl Running<'_> {
                     .await
                     .map(Done::Count)
             }
+            Plan::Credential(credential) => credentials::apply(self, credential).await,
             Plan::Set { name, value } => {
                 self.session.set(&name, value.as_deref())?;
                 Ok(Done::Nothing)

@@ -36,8 +36,8 @@ use watershed_core::Result;
 use watershed_core::clock::Clock;
 
 pub use engine::{
-    Credentials, Engine, Executed, Ingest, IngestMode, Outcome, Prepared, Principal, RowStream, SessionKey,
-    TableEntry, TableKind,
+    Credentials, Engine, Executed, Ingest, IngestMode, Login, Outcome, Prepared, Principal, RowStream,
+    SessionKey, TableEntry, TableKind,
 };
 pub use front::Front;
 pub use metadata::CATALOG;

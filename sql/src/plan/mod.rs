@@ -118,7 +118,12 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// Whether it gives rows.
+    /// The schema of what `CREATE TOKEN` answers.
+    pub fn token_schema() -> SchemaRef {
+        principals::token_schema()
+    }
+
+    /// Whether it gives rows and changes nothing.
     pub fn is_query(&self) -> bool {
         matches!(self, Self::Query(_) | Self::Explain { .. })
     }

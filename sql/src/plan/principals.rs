@@ -19,10 +19,6 @@ use crate::dialect::{GrantTarget, PrincipalStatement, Secret};
 /// How long a token lets its user in where the statement does not say.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
 const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
-/// Fewer characters are guessed too soon.
-const PASSWORD_CHARS_MIN: usize = 8;
-const PASSWORD_BYTES_MAX: usize = 1_024;
-
 /// What needs a hash or a random number before the catalog can be asked for it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Credential {
@@ -49,16 +45,12 @@ pub(super) fn plan(statement: PrincipalStatement, context: &PlanContext<'_>) -> 
             name,
             if_not_exists,
             password,
-        } => {
-            password.as_ref().map_or(Ok(()), check_password)?;
-            Plan::Credential(Credential::CreateUser {
-                name,
-                if_not_exists,
-                password,
-            })
-        }
+        } => Plan::Credential(Credential::CreateUser {
+            name,
+            if_not_exists,
+            password,
+        }),
         PrincipalStatement::SetPassword { user, password } => {
-            check_password(&password)?;
             let user = user.unwrap_or_else(me);
             Plan::Credential(Credential::SetPassword { user, password })
         }
@@ -101,19 +93,6 @@ pub(super) fn plan(statement: PrincipalStatement, context: &PlanContext<'_>) -> 
 
 fn op(op: PrincipalOp) -> Plan {
     Plan::Ddl(Op::Principal(op))
-}
-
-fn check_password(password: &Secret) -> Result<()> {
-    let text = password.expose();
-    if text.chars().count() >= PASSWORD_CHARS_MIN && text.len() <= PASSWORD_BYTES_MAX {
-        return Ok(());
-    }
-    Err(Error::new(
-        SqlState::InvalidParameterValue,
-        format!(
-            "a password has at least {PASSWORD_CHARS_MIN} characters and at most {PASSWORD_BYTES_MAX} bytes"
-        ),
-    ))
 }
 
 fn check_lifetime(asked: Option<Duration>) -> Result<Duration> {

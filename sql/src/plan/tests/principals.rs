@@ -66,7 +66,6 @@ async fn users_and_roles_come_and_go() {
         ("CREATE USER admin PASSWORD 'hunter22'", "42710"),
         ("CREATE USER current_user", "22023"),
         ("CREATE USER \"a:b\"", "22023"),
-        ("CREATE USER eve PASSWORD 'short'", "22023"),
         ("ALTER USER admin PASSWORD 'hunter22'", "0A000"),
         ("ALTER USER readers PASSWORD 'hunter22'", "42809"),
         ("DROP ROLE public", "0A000"),
