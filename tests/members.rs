@@ -32,6 +32,7 @@ impl Scheduler {
                 "127.0.0.1:0",
                 "--cluster",
                 "127.0.0.1:0",
+                "--allow-anonymous",
             ],
             &[("WATERSHED_CLUSTER_SECRET", SECRET.to_owned())],
             None,

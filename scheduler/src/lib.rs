@@ -5,8 +5,9 @@
 //!
 //! Reading order: [`engine::statement`], the life of a statement; then [`engine`] around it,
 //! [`dispatch`] (where a query runs), [`cluster`] (who is there), [`system`] (the tables that show all
-//! this), [`flight`] (the port) and [`process`] (the wiring).
+//! this), [`flight`] (the port), [`auth`] (whom it lets in) and [`process`] (the wiring).
 
+pub mod auth;
 pub mod cluster;
 pub mod dispatch;
 pub mod engine;

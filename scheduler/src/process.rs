@@ -18,6 +18,7 @@ use watershed_sql::catalog::CatalogStore;
 use watershed_storage::delta::DeltaStore;
 use watershed_storage::session::{self, Resources};
 
+use crate::auth::{Logins, Policy};
 use crate::cluster::{ControlService, Membership};
 use crate::dispatch::Dispatch;
 use crate::dispatch::staged::Staged;
@@ -49,6 +50,8 @@ pub struct Options {
     /// Statements that run at a time, and that wait for it.
     pub max_running: usize,
     pub max_waiting: usize,
+    /// Whom it lets in.
+    pub login: Policy,
 }
 
 /// A scheduler that is up.
@@ -97,8 +100,11 @@ pub async fn start(options: Options) -> Result<Scheduler> {
     let cluster = hearing.run(net::bind(options.cluster)).await?;
     let (flight_url, http_url, cluster_url) = (flight.url(), http.url(), cluster.url());
 
+    let catalog = CatalogStore::open(&options.store).await?;
+    let logins = Logins::start(options.login, &catalog.current(), Arc::clone(&clock)).await?;
     let engine = Engine::start(Parts {
-        catalog: CatalogStore::open(&options.store).await?,
+        catalog,
+        logins,
         delta: DeltaStore::new(options.store.clone()),
         root: options.store,
         runtime,

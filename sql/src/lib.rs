@@ -9,8 +9,9 @@
 //! *not* an engine: it runs nothing, reads no table, and keeps no session.
 //!
 //! Reading order: [`dialect`] (text to statements), [`catalog`] (what exists), [`plan`] (statements to
-//! plans).
+//! plans), [`authorize`] (who may do them).
 
+pub mod authorize;
 pub mod catalog;
 pub mod dialect;
 pub mod plan;

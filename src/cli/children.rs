@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use watershed_core::net::ClusterSecret;
 use watershed_core::{Error, Result, SqlState};
 
-use super::options::SECRET_VARIABLE;
+use super::options::{ADMIN_PASSWORD_VARIABLE, SECRET_VARIABLE};
 
 /// A child that was asked to end is killed after this.
 const END_TIMEOUT: Duration = Duration::from_secs(6);
@@ -53,6 +53,8 @@ impl Children {
         let child = Command::new(std::env::current_exe().map_err(failed)?)
             .args(arguments)
             .env(SECRET_VARIABLE, self.secret.expose())
+            // Executors let nobody in.
+            .env_remove(ADMIN_PASSWORD_VARIABLE)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)

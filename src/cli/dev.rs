@@ -33,6 +33,9 @@ pub struct DevOptions {
 
     #[command(flatten)]
     certificate: TlsOptions,
+    /// Let in users only, as a scheduler does
+    #[arg(long)]
+    require_login: bool,
 
     /// Executors to start, each a process of its own
     #[arg(long, default_value_t = 1)]
@@ -58,7 +61,16 @@ pub(super) async fn run(options: DevOptions) -> Result<()> {
     } else {
         (options.certificate.load()?, None)
     };
-    let scheduler = start(&options.common, &options.ports, tls, secret.clone(), &work_dir).await?;
+    let login = options.ports.policy(options.require_login)?;
+    let scheduler = start(
+        &options.common,
+        &options.ports,
+        tls,
+        secret.clone(),
+        &work_dir,
+        login,
+    )
+    .await?;
     let mut children = Children::new(secret);
     for number in 1..=options.executors {
         let node = format!("executor-{number}");

@@ -9,9 +9,13 @@ use watershed_core::net::ClusterSecret;
 use watershed_core::settings::parse_bytes;
 use watershed_core::store::StoreRoot;
 use watershed_core::{Error, Result, SqlState};
+use watershed_scheduler::auth::Policy;
+use watershed_sql::dialect::Secret;
 
 /// The variable that carries the cluster's secret to a process.
 pub(crate) const SECRET_VARIABLE: &str = "WATERSHED_CLUSTER_SECRET";
+/// The variable that carries the password of user `admin` to a scheduler.
+pub(crate) const ADMIN_PASSWORD_VARIABLE: &str = "WATERSHED_ADMIN_PASSWORD";
 
 /// What every server role takes.
 #[derive(Debug, Clone, Args)]
@@ -101,9 +105,26 @@ pub(super) fn secret(file: Option<&PathBuf>) -> Result<Option<ClusterSecret>> {
     text.map(|text| ClusterSecret::new(text.trim())).transpose()
 }
 
+/// The built-in user's password, from a file or the environment.
+pub(super) fn admin_password(file: Option<&PathBuf>) -> Result<Option<Secret>> {
+    let text = match file {
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+            Error::new(
+                SqlState::IoError,
+                format!("cannot read the admin's password from {}", path.display()),
+            )
+            .with_detail(error.to_string())
+        })?),
+        None => std::env::var(ADMIN_PASSWORD_VARIABLE).ok(),
+    };
+    // An editor ends a file with a line's end.
+    Ok(text.map(|text| Secret::new(text.trim_end_matches(['\r', '\n']))))
+}
+
 /// Refuses to be open to others without being told to.
-pub(super) fn check_open(address: SocketAddr, allow_anonymous: bool) -> Result<()> {
-    if address.ip().is_loopback() || allow_anonymous {
+pub(super) fn check_open(address: SocketAddr, policy: &Policy, allow_anonymous: bool) -> Result<()> {
+    let users = matches!(policy, Policy::Users { .. });
+    if address.ip().is_loopback() || users || allow_anonymous {
         return Ok(());
     }
     Err(Error::new(
@@ -112,7 +133,7 @@ pub(super) fn check_open(address: SocketAddr, allow_anonymous: bool) -> Result<(
             "{address} can be reached from other machines, and everyone who reaches it may do everything"
         ),
     )
-    .with_hint("Listen on 127.0.0.1, or say --allow-anonymous if that is meant."))
+    .with_hint("Listen on 127.0.0.1, let users log in, or say --allow-anonymous if that is meant."))
 }
 
 /// Writes the ready file: all of it or nothing.

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 use watershed_core::net::{ClusterSecret, ServerTls};
 use watershed_core::{Error, Result, SqlState};
+use watershed_scheduler::auth::Policy;
 use watershed_scheduler::process;
 
 use super::options::{
-    Common, SECRET_VARIABLE, WorkDir, asked_to_stop, check_open, secret, stdin_ended, write_ready_file,
+    Common, SECRET_VARIABLE, WorkDir, admin_password, asked_to_stop, check_open, secret, stdin_ended,
+    write_ready_file,
 };
 use super::report::say;
 use super::tls::TlsOptions;
@@ -49,9 +51,13 @@ pub struct Ports {
     #[arg(long, default_value = "127.0.0.1:32050")]
     pub cluster: SocketAddr,
 
-    /// Serve everyone who reaches an address that is not loopback
+    /// Let in everyone who reaches the Flight SQL port, and let them do everything
     #[arg(long)]
     pub allow_anonymous: bool,
+
+    /// File with the password of user admin; WATERSHED_ADMIN_PASSWORD holds it too
+    #[arg(long)]
+    pub admin_password_file: Option<PathBuf>,
 
     /// Statements that run at a time
     #[arg(long, default_value_t = 64)]
@@ -62,6 +68,29 @@ pub struct Ports {
     pub max_waiting: usize,
 }
 
+impl Ports {
+    /// Whom the scheduler lets in.
+    pub(super) fn policy(&self, users_only: bool) -> Result<Policy> {
+        if users_only && self.allow_anonymous {
+            return Err(Error::new(
+                SqlState::InvalidParameterValue,
+                "--allow-anonymous lets in everyone, so that nobody is required to log in",
+            ));
+        }
+        if users_only {
+            let admin_password = admin_password(self.admin_password_file.as_ref())?;
+            return Ok(Policy::Users { admin_password });
+        }
+        if self.admin_password_file.is_some() {
+            return Err(Error::new(
+                SqlState::InvalidParameterValue,
+                "--admin-password-file has no effect where nobody has to log in",
+            ));
+        }
+        Ok(Policy::Anonymous)
+    }
+}
+
 /// Starts a scheduler from its options.
 pub(super) async fn start(
     common: &Common,
@@ -69,8 +98,9 @@ pub(super) async fn start(
     tls: Option<ServerTls>,
     secret: ClusterSecret,
     work_dir: &WorkDir,
+    login: Policy,
 ) -> Result<process::Scheduler> {
-    check_open(ports.flight, ports.allow_anonymous)?;
+    check_open(ports.flight, &login, ports.allow_anonymous)?;
     process::start(process::Options {
         store: common.store()?,
         secret,
@@ -83,6 +113,7 @@ pub(super) async fn start(
         work_dir: work_dir.path().to_owned(),
         max_running: ports.max_running.max(1),
         max_waiting: ports.max_waiting,
+        login,
     })
     .await
 }
@@ -95,7 +126,16 @@ pub(super) async fn run(options: SchedulerOptions) -> Result<()> {
     };
     let work_dir = WorkDir::open(options.common.work_dir.as_ref())?;
     let tls = options.tls.load()?;
-    let scheduler = start(&options.common, &options.ports, tls.clone(), secret, &work_dir).await?;
+    let login = options.ports.policy(!options.ports.allow_anonymous)?;
+    let scheduler = start(
+        &options.common,
+        &options.ports,
+        tls.clone(),
+        secret,
+        &work_dir,
+        login,
+    )
+    .await?;
     scheduler.set_ready();
     if let Some(path) = &options.common.ready_file {
         let ready = serde_json::json!({

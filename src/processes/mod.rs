@@ -58,6 +58,8 @@ impl Cluster {
         ] {
             arguments.extend([option.to_owned(), value.to_owned()]);
         }
+        // On loopback, for as long as it takes.
+        arguments.push("--allow-anonymous".to_owned());
         children.start(SCHEDULER, &arguments, Some(&log_file(&options.folder, SCHEDULER)))?;
         let facts = wait_for_file(&ready, &mut children).await?;
         let address = |name: &str| facts[name].as_str().unwrap_or_default().to_owned();

@@ -3,7 +3,7 @@
 use super::{crates, none, read, sources};
 
 /// A library and the crates that may name it. `""` is the binary.
-const LIBRARIES: [(&str, &[&str]); 13] = [
+const LIBRARIES: [(&str, &[&str]); 14] = [
     ("sqlparser", &["sql"]),
     ("deltalake_core", &["storage"]),
     ("datafusion_distributed", &["cluster", "executor", "scheduler"]),
@@ -16,6 +16,7 @@ const LIBRARIES: [(&str, &[&str]); 13] = [
     ("rustls", &["core"]),
     ("rustls_native_certs", &["core"]),
     ("tokio_rustls", &["core"]),
+    ("argon2", &["scheduler"]),
     ("anyhow", &[]),
 ];
 

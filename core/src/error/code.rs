@@ -71,6 +71,8 @@ sqlstates! {
     UniqueViolation = "23505", "unique_violation", FixData;
     /// Who asks has not said who it is, or not convincingly.
     InvalidAuthorization = "28000", "invalid_authorization_specification", AskForPermission;
+    /// The password is not the user's.
+    InvalidPassword = "28P01", "invalid_password", AskForPermission;
     /// A prepared statement or its handle is not known.
     InvalidStatementName = "26000", "invalid_sql_statement_name", Retry;
     /// A catalog of that name does not exist.

@@ -1,6 +1,7 @@
 //! Accepted connections, each of which is told from every other: ports are used again.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,15 +10,32 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-/// The connection that a request came over, in the request's extensions. The number is unique
-/// among those that one port has accepted.
+/// The connection that a request came over. The number is unique among those that one port has
+/// accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub usize);
 
-/// A connection and its number.
+/// The other end of a connection, in the extensions of each request that comes over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Peer {
+    pub connection: ConnectionId,
+    /// `None` if it was gone before it could be asked for.
+    pub address: Option<IpAddr>,
+}
+
+impl Peer {
+    fn of(stream: &TcpStream, connection: ConnectionId) -> Self {
+        Self {
+            connection,
+            address: stream.peer_addr().ok().map(|peer| peer.ip()),
+        }
+    }
+}
+
+/// A connection and its other end.
 pub(super) struct Connection {
     transport: Transport,
-    id: ConnectionId,
+    peer: Peer,
 }
 
 /// What bytes travel over. TLS keeps its buffers beside it.
@@ -29,24 +47,24 @@ enum Transport {
 impl Connection {
     pub(super) fn plain(stream: TcpStream, id: ConnectionId) -> Self {
         Self {
+            peer: Peer::of(&stream, id),
             transport: Transport::Plain(stream),
-            id,
         }
     }
 
     pub(super) fn tls(stream: TlsStream<TcpStream>, id: ConnectionId) -> Self {
         Self {
+            peer: Peer::of(stream.get_ref().0, id),
             transport: Transport::Tls(Box::new(stream)),
-            id,
         }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ConnectionId;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> ConnectionId {
-        self.id
+    fn connect_info(&self) -> Peer {
+        self.peer
     }
 }
 

@@ -13,7 +13,7 @@ mod serve;
 mod status;
 mod tls;
 
-pub use connection::ConnectionId;
+pub use connection::{ConnectionId, Peer};
 pub use dial::{MemberChannel, dial, dial_client, dial_client_trusting};
 pub use health::{Readiness, health_router};
 pub use secret::ClusterSecret;

@@ -133,7 +133,7 @@ fn grpc_code(code: SqlState) -> Code {
         SqlState::DependentObjectsStillExist | SqlState::ObjectNotInPrerequisiteState => {
             Code::FailedPrecondition
         }
-        SqlState::InvalidAuthorization => Code::Unauthenticated,
+        SqlState::InvalidAuthorization | SqlState::InvalidPassword => Code::Unauthenticated,
         SqlState::InsufficientPrivilege => Code::PermissionDenied,
         SqlState::SerializationFailure => Code::Aborted,
         SqlState::InsufficientResources

@@ -36,7 +36,8 @@ pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
         | Op::CreateView { .. }
         | Op::DropTable { .. }
         | Op::DropView { .. }
-        | Op::AlterTable { .. } => {}
+        | Op::AlterTable { .. }
+        | Op::Principal(_) => {}
     }
     commit(running, op).await
 }

@@ -1,43 +1,35 @@
 //! The engine as the Flight SQL port sees it.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::time::Duration;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
 use watershed_core::id::SessionId;
 use watershed_core::settings::SETTINGS;
 use watershed_core::{Error, Result};
-use watershed_sql::catalog::{
-    Catalog, INFORMATION_SCHEMA, Object, ObjectName, SYSTEM_SCHEMA, TEMPORARY_SCHEMA,
-};
+use watershed_sql::authorize::{Need, validate};
+use watershed_sql::catalog::{Object, ObjectName, Privilege, SYSTEM_SCHEMA, Scope, TEMPORARY_SCHEMA};
 use watershed_sql::dialect::identifier;
 use watershed_sql::plan::Ingest;
 
 use super::Engine;
 use crate::flight::{
-    self, Credentials, Delivery, Executed, Outcome, Prepared, Principal, RowStream, SessionKey, TableEntry,
-    TableKind,
+    self, Credentials, Delivery, Executed, Login, Outcome, Prepared, Principal, RowStream, SessionKey,
+    TableEntry, TableKind,
 };
-
-impl Engine {
-    /// The newest catalog as a session sees it.
-    async fn catalog(&self, session: SessionId) -> Result<Arc<Catalog>> {
-        let session = self.parts().sessions.get(session)?;
-        Ok(session.catalog(self.parts().catalog.refresh().await?))
-    }
-}
 
 #[async_trait]
 impl flight::Engine for Engine {
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Principal> {
-        // Whoever names itself is believed, as this port is open to all who reach it.
-        Ok(match credentials {
-            Credentials::Password { user, .. } if !user.is_empty() => Principal::new(user),
-            Credentials::Password { .. } | Credentials::Anonymous | Credentials::Token(_) => {
-                Principal::new(Principal::ANONYMOUS)
-            }
-        })
+    async fn authenticate(&self, credentials: &Credentials, peer: Option<IpAddr>) -> Result<Login> {
+        let parts = self.parts();
+        parts.logins.authenticate(&parts.catalog, credentials, peer).await
+    }
+
+    async fn check_login(&self, login: &Login, age: Duration) -> Result<()> {
+        let parts = self.parts();
+        parts.logins.check(&parts.catalog.current(), login, age)
     }
 
     async fn session(&self, key: &SessionKey, principal: &Principal) -> Result<SessionId> {
@@ -90,19 +82,18 @@ impl flight::Engine for Engine {
     }
 
     async fn schemas(&self, session: SessionId) -> Result<Vec<String>> {
-        let catalog = self.catalog(session).await?;
-        let mut schemas: Vec<_> = catalog.schemas().into_iter().map(ToOwned::to_owned).collect();
-        if !schemas.iter().any(|schema| schema == INFORMATION_SCHEMA) {
-            schemas.push(INFORMATION_SCHEMA.to_owned());
-        }
-        schemas.sort();
-        Ok(schemas)
+        let (catalog, access) = self.newest(session).await?;
+        let seen = catalog
+            .schemas()
+            .into_iter()
+            .filter(|schema| access.sees_schema(schema));
+        Ok(seen.map(ToOwned::to_owned).collect())
     }
 
     async fn tables(&self, session: SessionId) -> Result<Vec<TableEntry>> {
-        let catalog = self.catalog(session).await?;
+        let (catalog, access) = self.newest(session).await?;
         let mut tables = Vec::new();
-        for object in catalog.all_objects() {
+        for object in catalog.all_objects().filter(|object| access.sees(object)) {
             let (schema, name) = (object.schema().to_owned(), object.name().to_owned());
             let kind = match object {
                 Object::View(_) => TableKind::View,
@@ -115,13 +106,27 @@ impl flight::Engine for Engine {
     }
 
     async fn table_schema(&self, session: SessionId, schema: &str, table: &str) -> Result<SchemaRef> {
+        let (catalog, access) = self.newest(session).await?;
+        let scope = Scope::object(schema, table);
+        if let Some(object) = catalog.object(schema, table)
+            && access.sees(object)
+            && !access.allows(Privilege::Select, &scope)
+        {
+            // Whoever may write it has to know its columns.
+            return match object {
+                Object::Table(def) => Ok(def.layout.arrow_schema()),
+                Object::Live(def) => Ok(def.arrow_schema()),
+                Object::External(_) | Object::View(_) => Ok(SchemaRef::new(Schema::empty())),
+            };
+        }
         let session = self.parts().sessions.get(session)?;
         let text = format!("SELECT * FROM {}.{}", identifier(schema), identifier(table));
         Ok(self.prepare_statement(&session, &text).await?.schema)
     }
 
     async fn primary_key(&self, session: SessionId, schema: &str, table: &str) -> Result<Vec<String>> {
-        let catalog = self.catalog(session).await?;
+        let (catalog, access) = self.newest(session).await?;
+        validate(&access, &[Need::Sight(Scope::object(schema, table))])?;
         Ok(match catalog.resolve(&ObjectName::full(schema, table), schema)? {
             Object::Table(table) => table.layout.primary_key.clone(),
             Object::Live(def) => def.primary_key.clone(),

@@ -3,9 +3,12 @@
 //! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
 //! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
 //! ran), `tables` (names become rows), `writes` (rows become commits), `ingest` (rows that a client
-//! streams), `ddl`.
+//! streams), `ddl`, `credentials` (hashes and secrets on their way into the catalog), `access` (what one
+//! may do).
 
+mod access;
 mod admission;
+mod credentials;
 mod ddl;
 mod front;
 mod ingest;
@@ -27,6 +30,7 @@ use watershed_sql::catalog::CatalogStore;
 use watershed_storage::delta::DeltaStore;
 use watershed_storage::layout::TableLayout;
 
+use crate::auth::Logins;
 use crate::cluster::Membership;
 use crate::dispatch::Dispatch;
 use crate::system::ServiceRegistry;
@@ -49,6 +53,7 @@ pub struct Parts {
     pub membership: Arc<Membership>,
     pub dispatch: Dispatch,
     pub sessions: Sessions,
+    pub logins: Logins,
     pub admission: Admission,
     pub queries: Arc<Queries>,
     pub services: ServiceRegistry,

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use watershed_core::clock::Clock;
 use watershed_core::id::{SessionId, StatementId};
 use watershed_core::{Error, Result, SqlState, telemetry};
+use watershed_sql::dialect::redacted;
 use watershed_storage::table::ScanReport;
 
 use crate::dispatch::context::{Counters, StatementContext};
@@ -116,7 +117,7 @@ impl Queries {
             id: context.id,
             session,
             principal: principal.to_owned(),
-            text: text.chars().take(MAX_TEXT).collect(),
+            text: redacted(&text.chars().take(MAX_TEXT).collect::<String>()).into_owned(),
             state: QueryState::Running,
             path: None,
             path_reason: None,
@@ -155,14 +156,15 @@ impl Queries {
         running.chain(state.ended.iter().rev().cloned()).collect()
     }
 
-    /// Cancels one statement.
-    pub fn kill(&self, id: StatementId) -> Result<()> {
+    /// Cancels one statement, if it is of someone that `may` name.
+    pub fn kill(&self, id: StatementId, may: impl Fn(&str) -> bool) -> Result<()> {
         match self.state.lock().running.get(&id) {
-            Some(running) => {
+            Some(running) if may(&running.record.principal) => {
                 running.context.cancel.cancel();
                 Ok(())
             }
-            None => Err(Error::new(
+            // Others' statements are not told from those that are not there.
+            Some(_) | None => Err(Error::new(
                 SqlState::UndefinedObject,
                 format!("no statement {id} runs on this scheduler"),
             )

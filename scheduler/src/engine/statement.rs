@@ -13,6 +13,7 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::StatementId;
 use watershed_core::{Error, Result, SqlState, telemetry};
+use watershed_sql::authorize::{Noted, authorize};
 use watershed_sql::dialect::{self, Statement};
 use watershed_sql::plan::{self, Ingest, Plan, PlanContext};
 use watershed_storage::error::from_datafusion;
@@ -22,7 +23,7 @@ use super::limits::{Deadline, panicked, until};
 use super::queries::QueryGuard;
 use super::sessions::Session;
 use super::tables::PinnedTables;
-use super::{Engine, ddl, ingest, parameters, writes};
+use super::{Engine, credentials, ddl, ingest, parameters, writes};
 use crate::dispatch::context::{Counters, StatementContext};
 use crate::dispatch::{Job, explain};
 use crate::flight::{Executed, Outcome, Prepared, Progress, RowStream};
@@ -185,22 +186,27 @@ impl Engine {
         let catalog = session.catalog(parts.catalog.refresh().await?);
         let state = parts.dispatch.session(context);
         let tables = PinnedTables::new(self, session, context, &state);
+        let (access, noted) = (self.access(&catalog, session)?, Noted::default());
         let planned = PlanContext {
             catalog,
             state: &state,
             tables: &tables,
             current_schema: &session.schema(),
             settings: &context.settings,
+            access: &access,
+            noted: Some(&noted),
         };
-        match request {
-            Request::Statement { sql, parameters } => {
-                let plan = plan::plan(only_statement(sql)?, &planned).await?;
-                match parameters {
-                    Some(parameters) => plan.bind(parameters, context.settings.time_zone()),
-                    None => Ok(plan),
-                }
-            }
+        let plan = match request {
+            Request::Statement { sql, .. } => plan::plan(only_statement(sql)?, &planned).await,
             Request::Ingest { into, rows } => plan::ingest(into, Arc::clone(rows), &planned),
+        };
+        let plan = authorize(plan, &planned)?;
+        match request {
+            Request::Statement {
+                parameters: Some(parameters),
+                ..
+            } => plan.bind(parameters, context.settings.time_zone()),
+            Request::Statement { parameters: None, .. } | Request::Ingest { .. } => Ok(plan),
         }
     }
 }
@@ -227,12 +233,13 @@ impl Running<'_> {
                     .await
                     .map(Done::Count)
             }
+            Plan::Credential(credential) => credentials::apply(self, credential).await,
             Plan::Set { name, value } => {
                 self.session.set(&name, value.as_deref())?;
                 Ok(Done::Nothing)
             }
             Plan::Kill { statement } => {
-                self.engine.parts().queries.kill(statement)?;
+                self.engine.kill(self.session, statement)?;
                 Ok(Done::Nothing)
             }
             Plan::Use { schema } => {

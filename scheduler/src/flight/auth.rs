@@ -1,6 +1,8 @@
 //! Who calls and in which session: the handshake, and what every later call carries.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_flight::{BasicAuth, HandshakeRequest, HandshakeResponse};
 use base64::Engine as _;
@@ -11,11 +13,12 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
+use watershed_core::clock::Clock;
 use watershed_core::id::SessionId;
-use watershed_core::net::{ConnectionId, to_status};
+use watershed_core::net::{ConnectionId, Peer, to_status};
 use watershed_core::{Error, Result, SqlState};
 
-use super::engine::{Credentials, Engine, Principal, SessionKey};
+use super::engine::{Credentials, Engine, Login, Principal, SessionKey};
 use super::seal::{Purpose, Seal};
 
 const AUTHORIZATION: &str = "authorization";
@@ -48,11 +51,13 @@ pub(super) struct Claims {
     legacy_token: Option<Vec<u8>>,
     cookie: Option<String>,
     connection: Option<ConnectionId>,
+    address: Option<IpAddr>,
 }
 
 impl Claims {
     pub(super) fn of<T>(request: &Request<T>) -> Self {
         let metadata = request.metadata();
+        let peer = request.extensions().get::<Peer>();
         let text = |header| {
             metadata
                 .get(header)
@@ -70,7 +75,8 @@ impl Claims {
                 .iter()
                 .filter_map(|value| value.to_str().ok())
                 .find_map(session_cookie),
-            connection: request.extensions().get::<ConnectionId>().copied(),
+            connection: peer.map(|peer| peer.connection),
+            address: peer.and_then(|peer| peer.address),
         }
     }
 }
@@ -80,25 +86,44 @@ impl Claims {
 struct Grant {
     principal: String,
     key: String,
+    /// What the login rested on. A cookie names a session and lets nobody in, so that it has none.
+    proof: String,
+    /// When whoever it is showed a password or a token, on this process's clock.
+    at: Duration,
+}
+
+impl Grant {
+    fn login(&self) -> Login {
+        Login {
+            principal: Principal::new(&self.principal),
+            proof: self.proof.clone(),
+        }
+    }
 }
 
 /// Lets callers in and finds their sessions.
 pub(super) struct Gate {
     engine: Arc<dyn Engine>,
     seal: Arc<Seal>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Gate {
-    pub(super) fn new(engine: Arc<dyn Engine>, seal: Arc<Seal>) -> Self {
-        Self { engine, seal }
+    pub(super) fn new(engine: Arc<dyn Engine>, seal: Arc<Seal>, clock: Arc<dyn Clock>) -> Self {
+        Self { engine, seal, clock }
     }
 
     /// The caller's session: by our token, else by our cookie, else by the connection.
     pub(super) async fn caller(&self, claims: &Claims) -> Result<Caller> {
         if let Some(grant) = self.token_of(claims) {
+            self.check(&grant).await?;
             return self.session(&grant.principal, grant.key, true).await;
         }
-        let principal = self.engine.authenticate(&credentials(claims)?).await?;
+        let login = self
+            .engine
+            .authenticate(&credentials(claims)?, claims.address)
+            .await?;
+        let principal = login.principal;
         let cookie = claims
             .cookie
             .as_ref()
@@ -143,12 +168,14 @@ impl Gate {
         serde_json::from_slice(self.seal.open(purpose, &sealed)?).ok()
     }
 
-    fn granted(&self, purpose: Purpose, principal: &Principal, key: &str) -> Result<String> {
-        let grant = Grant {
-            principal: principal.name().to_owned(),
-            key: key.to_owned(),
-        };
-        let content = serde_json::to_vec(&grant).map_err(|error| Error::internal(error.to_string()))?;
+    /// An error unless what a token was given for still holds.
+    async fn check(&self, grant: &Grant) -> Result<()> {
+        let age = self.clock.elapsed().saturating_sub(grant.at);
+        self.engine.check_login(&grant.login(), age).await
+    }
+
+    fn granted(&self, purpose: Purpose, grant: &Grant) -> Result<String> {
+        let content = serde_json::to_vec(grant).map_err(|error| Error::internal(error.to_string()))?;
         Ok(URL_SAFE_NO_PAD.encode(self.seal.seal(purpose, &content)))
     }
 
@@ -167,10 +194,13 @@ impl Gate {
             },
         };
         let token = match self.token_of(&claims) {
-            // A token of ours is as good as what it was given for.
-            Some(grant) => self.new_token(&Principal::new(&grant.principal)),
-            None => match self.engine.authenticate(&credentials).await {
-                Ok(principal) => self.new_token(&principal),
+            // A token of ours is as good as what it was given for, and no better.
+            Some(grant) => match self.check(&grant).await {
+                Ok(()) => self.new_token(grant.login(), grant.at),
+                Err(error) => Err(error),
+            },
+            None => match self.engine.authenticate(&credentials, claims.address).await {
+                Ok(login) => self.new_token(login, self.clock.elapsed()),
                 Err(error) => Err(error),
             },
         };
@@ -183,16 +213,27 @@ impl Gate {
         Ok(response)
     }
 
-    fn new_token(&self, principal: &Principal) -> Result<String> {
-        let key = format!("token {}", self.seal.handle()?);
-        self.granted(Purpose::Token, principal, &key)
+    fn new_token(&self, login: Login, at: Duration) -> Result<String> {
+        let grant = Grant {
+            principal: login.principal.name().to_owned(),
+            key: format!("token {}", self.seal.handle()?),
+            proof: login.proof,
+            at,
+        };
+        self.granted(Purpose::Token, &grant)
     }
 
     /// Gives a client that names no session a cookie, so that it keeps its session over a new
     /// connection if it understands cookies.
     pub(super) fn offer_cookie(&self, caller: &Caller, metadata: &mut MetadataMap) -> Result<()> {
         if !caller.named {
-            let cookie = self.granted(Purpose::Cookie, &caller.principal, caller.key.as_str())?;
+            let grant = Grant {
+                principal: caller.principal.name().to_owned(),
+                key: caller.key.as_str().to_owned(),
+                proof: String::new(),
+                at: self.clock.elapsed(),
+            };
+            let cookie = self.granted(Purpose::Cookie, &grant)?;
             set(
                 metadata,
                 SET_COOKIE,
@@ -276,6 +317,7 @@ mod tests {
             legacy_token: None,
             cookie: None,
             connection: None,
+            address: None,
         }
     }
 

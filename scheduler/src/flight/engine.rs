@@ -2,7 +2,9 @@
 
 use std::any::Any;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -11,6 +13,7 @@ use datafusion::scalar::ScalarValue;
 use futures::stream::BoxStream;
 use watershed_core::id::SessionId;
 use watershed_core::{Error, Result};
+use watershed_sql::dialect::redacted;
 use watershed_sql::plan::IngestMode;
 
 use super::delivery::Delivery;
@@ -69,6 +72,14 @@ impl Principal {
     pub fn name(&self) -> &str {
         &self.0
     }
+}
+
+/// Who was let in, and what that rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    pub principal: Principal,
+    /// The engine's own: it reads here later whether the login still holds.
+    pub proof: String,
 }
 
 /// The rows of a query. Dropping the stream cancels the query.
@@ -132,7 +143,7 @@ impl Prepared {
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prepared")
-            .field("sql", &self.sql)
+            .field("sql", &redacted(&self.sql))
             .field("is_query", &self.is_query)
             .finish_non_exhaustive()
     }
@@ -201,8 +212,12 @@ pub struct Ingest {
 /// cancelled unless it is committed already.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
-    /// Checks who asks. An engine that is open to all accepts everything.
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Principal>;
+    /// Checks who asks, from which address if that is known. An engine that is open to all accepts
+    /// everything.
+    async fn authenticate(&self, credentials: &Credentials, peer: Option<IpAddr>) -> Result<Login>;
+
+    /// An error unless a login of that age still holds.
+    async fn check_login(&self, login: &Login, age: Duration) -> Result<()>;
 
     /// The session of this key, made if there is none. Sessions are bounded in number and idle time.
     async fn session(&self, key: &SessionKey, principal: &Principal) -> Result<SessionId>;

@@ -43,8 +43,8 @@ use watershed_core::clock::Clock;
 
 pub use delivery::Delivery;
 pub use engine::{
-    Credentials, Engine, Executed, Ingest, Outcome, Prepared, Principal, Progress, RowStream, SessionKey,
-    TableEntry, TableKind,
+    Credentials, Engine, Executed, Ingest, Login, Outcome, Prepared, Principal, Progress, RowStream,
+    SessionKey, TableEntry, TableKind,
 };
 pub use front::Front;
 pub use metadata::CATALOG;

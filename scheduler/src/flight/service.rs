@@ -35,7 +35,7 @@ impl Service {
     pub(super) fn new(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, options: Options) -> Result<Self> {
         let seal = Arc::new(Seal::new()?);
         Ok(Self {
-            gate: Gate::new(Arc::clone(&engine), Arc::clone(&seal)),
+            gate: Gate::new(Arc::clone(&engine), Arc::clone(&seal), Arc::clone(&clock)),
             statements: Statements::new(
                 Arc::clone(&engine),
                 Arc::clone(&seal),

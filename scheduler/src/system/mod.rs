@@ -34,10 +34,20 @@ pub async fn provider(
     let parts = engine.parts();
     match (def.schema.as_str(), def.name.as_str()) {
         (SYSTEM_SCHEMA, "executors") => executors::provider(parts, def),
-        (SYSTEM_SCHEMA, "queries") => queries::provider(parts, def),
-        (SYSTEM_SCHEMA, "sessions") => sessions::provider(parts, def),
+        (SYSTEM_SCHEMA, "queries") => {
+            let access = engine.access(&parts.catalog.current(), session)?;
+            queries::provider(parts, &access, def)
+        }
+        (SYSTEM_SCHEMA, "sessions") => {
+            let access = engine.access(&parts.catalog.current(), session)?;
+            sessions::provider(parts, &access, def)
+        }
         (SYSTEM_SCHEMA, "settings") => settings::provider(session, def),
-        (SYSTEM_SCHEMA, "shards") => shards::provider(parts, def).await,
+        (SYSTEM_SCHEMA, "shards") => {
+            let catalog = parts.catalog.current();
+            let access = engine.access(&catalog, session)?;
+            shards::provider(parts, &catalog, &access, def).await
+        }
         (PUBLIC_SCHEMA, "service_registry") => service_registry::provider(parts, def),
         (PUBLIC_SCHEMA, "user_shard_map" | "content_shard_map") => Ok(shard_map::provider(parts, def)),
         // Nothing has ever been written to these: writes are refused below.

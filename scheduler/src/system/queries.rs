@@ -5,13 +5,17 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::scalar::ScalarValue;
 use watershed_core::Result;
+use watershed_sql::authorize::Access;
 use watershed_sql::catalog::LiveDef;
 
 use super::rows::{Row, instant, integer, table, text};
 use crate::engine::{Parts, QueryRecord, QueryState};
 
-pub(super) fn provider(parts: &Parts, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
-    table(def, parts.queries.list().into_iter().map(row).collect())
+/// One's own, and all for an admin.
+pub(super) fn provider(parts: &Parts, access: &Access, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
+    let mut queries = parts.queries.list();
+    queries.retain(|query| access.owns(&query.principal));
+    table(def, queries.into_iter().map(row).collect())
 }
 
 fn row(query: QueryRecord) -> Row {

@@ -6,19 +6,23 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use watershed_core::Result;
 use watershed_core::id::SessionId;
+use watershed_sql::authorize::Access;
 use watershed_sql::catalog::LiveDef;
 
 use super::rows::{Row, instant, integer, table, text};
 use crate::engine::{Parts, QueryState};
 
-pub(super) fn provider(parts: &Parts, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
+/// Those of others are shown to whoever may do everything.
+pub(super) fn provider(parts: &Parts, access: &Access, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
     let mut running: BTreeMap<SessionId, u64> = BTreeMap::new();
     for query in parts.queries.list() {
         if query.state == QueryState::Running {
             *running.entry(query.session).or_default() += 1;
         }
     }
-    let rows = parts.sessions.list().into_iter().map(|(session, idle)| {
+    let sessions = parts.sessions.list().into_iter();
+    let seen = sessions.filter(|(session, _)| access.owns(session.principal.name()));
+    let rows = seen.map(|(session, idle)| {
         let settings = session.settings();
         let changed: Vec<_> = settings
             .changed()

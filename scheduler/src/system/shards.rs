@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use watershed_core::Result;
-use watershed_sql::catalog::LiveDef;
+use watershed_sql::authorize::Access;
+use watershed_sql::catalog::{Catalog, LiveDef, Object, TableDef};
 
 use super::rows::{Row, integer, table, text};
 use crate::engine::Parts;
@@ -17,11 +18,17 @@ struct Content {
     bytes: u64,
 }
 
-pub(super) async fn provider(parts: &Parts, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
+/// Of the tables that their reader may see.
+pub(super) async fn provider(
+    parts: &Parts,
+    catalog: &Catalog,
+    access: &Access,
+    def: &LiveDef,
+) -> Result<Arc<dyn TableProvider>> {
     let members = parts.membership.current();
-    let catalog = parts.catalog.current();
     let mut rows = Vec::new();
-    for owned in catalog.tables() {
+    let seen = |table: &&Arc<TableDef>| access.sees(&Object::Table(Arc::clone(table)));
+    for owned in catalog.tables().filter(seen) {
         let Some(sharding) = &owned.layout.sharding else {
             continue;
         };

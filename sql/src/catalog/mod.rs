@@ -1,4 +1,4 @@
-//! What exists: schemas, tables, views. An immutable model, operations that are checked against it,
+//! What exists: schemas, tables, views, and who may do what with them. An immutable model, operations that are checked against it,
 //! and the log of records that outlives every process.
 //!
 //! An operation ([`Op`]) is what a statement asks. Checked against the newest model it becomes facts
@@ -9,6 +9,7 @@ mod compare;
 mod model;
 mod object;
 mod op;
+mod principals;
 mod record;
 mod shard_map;
 mod store;
@@ -16,13 +17,16 @@ mod temporary;
 
 pub use model::{CATALOG_NAME, Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA, TEMPORARY_SCHEMA};
 pub use object::{ExternalDef, ExternalFormat, LiveDef, Object, ObjectKind, ObjectName, TableDef, ViewDef};
-pub use op::{Alteration, Op};
+pub use op::{Alteration, Op, PrincipalOp};
+pub use principals::{
+    ADMIN, PUBLIC, PasswordHash, Principals, Privilege, Privileges, Scope, TokenDef, UserDef,
+};
 pub use record::{Change, FORMAT, Record};
 pub use shard_map::{DEFAULT_SHARDS, SHARD_MAPS, default_shard_map};
 pub use store::{Applied, CatalogStore};
 pub use temporary::Temporary;
 
-pub(crate) use op::builtin_form;
+pub(crate) use op::{builtin_form, known_principal};
 pub(crate) use shard_map::{ShardMapChoice, settle};
 
 #[cfg(test)]

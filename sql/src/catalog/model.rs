@@ -7,6 +7,7 @@ use watershed_core::error::{Error, Position, Result, SqlState, nearest};
 
 use super::builtin;
 use super::object::{Object, ObjectName, TableDef};
+use super::principals::Principals;
 use super::record::Change;
 
 /// The one catalog there is; it may stand before a schema's name.
@@ -28,6 +29,7 @@ pub struct Catalog {
     pub version: u64,
     /// The catalog below a session's own objects, if this one has any.
     base: Option<Arc<Catalog>>,
+    pub principals: Arc<Principals>,
     schemas: BTreeMap<String, BTreeMap<String, Object>>,
 }
 
@@ -51,6 +53,7 @@ impl Catalog {
         Self {
             version: 0,
             base: None,
+            principals: Arc::default(),
             schemas,
         }
     }
@@ -120,6 +123,7 @@ impl Catalog {
         schemas.insert(TEMPORARY_SCHEMA.to_owned(), objects);
         Self {
             version: self.version,
+            principals: Arc::clone(&self.principals),
             schemas,
             base: Some(self),
         }
@@ -202,6 +206,17 @@ impl Catalog {
                     objects.remove(name);
                 }
             }
+            Change::UserCreated(_)
+            | Change::PasswordSet { .. }
+            | Change::UserDropped { .. }
+            | Change::RoleCreated { .. }
+            | Change::RoleDropped { .. }
+            | Change::RoleGranted { .. }
+            | Change::RoleRevoked { .. }
+            | Change::TokenCreated(_)
+            | Change::TokenDropped { .. }
+            | Change::Granted { .. }
+            | Change::Revoked { .. } => Arc::make_mut(&mut self.principals).apply(change),
         }
     }
 

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use watershed_core::error::{Error, Result, SqlState};
 
 use super::object::{ExternalDef, TableDef, ViewDef};
+use super::principals::{PasswordHash, Privileges, Scope, TokenDef, UserDef};
 
-/// The newest form of records that this version reads and the one it writes.
-pub const FORMAT: u32 = 1;
+/// The newest form of records that this version reads. Each record is written in the oldest form that
+/// can say it, so that who does not need what is new can go back to an older version.
+pub const FORMAT: u32 = 2;
 
 /// One statement's effect. A reader sees all of it or none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,12 +39,77 @@ pub enum Change {
         schema: String,
         name: String,
     },
+    UserCreated(UserDef),
+    PasswordSet {
+        user: String,
+        password: PasswordHash,
+    },
+    /// With the user's tokens, memberships and grants.
+    UserDropped {
+        name: String,
+    },
+    RoleCreated {
+        name: String,
+    },
+    /// With its members' membership, its own, and its grants.
+    RoleDropped {
+        name: String,
+    },
+    RoleGranted {
+        role: String,
+        member: String,
+    },
+    RoleRevoked {
+        role: String,
+        member: String,
+    },
+    TokenCreated(TokenDef),
+    TokenDropped {
+        user: String,
+        token: String,
+    },
+    Granted {
+        grantee: String,
+        scope: Scope,
+        privileges: Privileges,
+    },
+    Revoked {
+        grantee: String,
+        scope: Scope,
+        privileges: Privileges,
+    },
+}
+
+impl Change {
+    /// The oldest form of records that has it.
+    fn format(&self) -> u32 {
+        match self {
+            Self::SchemaCreated { .. }
+            | Self::SchemaDropped { .. }
+            | Self::TableCreated(_)
+            | Self::TableAltered(_)
+            | Self::ExternalCreated(_)
+            | Self::ViewCreated(_)
+            | Self::ObjectDropped { .. } => 1,
+            Self::UserCreated(_)
+            | Self::PasswordSet { .. }
+            | Self::UserDropped { .. }
+            | Self::RoleCreated { .. }
+            | Self::RoleDropped { .. }
+            | Self::RoleGranted { .. }
+            | Self::RoleRevoked { .. }
+            | Self::TokenCreated(_)
+            | Self::TokenDropped { .. }
+            | Self::Granted { .. }
+            | Self::Revoked { .. } => 2,
+        }
+    }
 }
 
 impl Record {
     pub fn new(changes: Vec<Change>) -> Self {
         Self {
-            format: FORMAT,
+            format: changes.iter().map(Change::format).max().unwrap_or(1),
             at: Utc::now(),
             changes,
         }

@@ -109,7 +109,10 @@ impl Op {
             Self::DropTable { schema, name, .. }
             | Self::DropView { schema, name, .. }
             | Self::AlterTable { schema, name, .. } => named(name, schema),
-            Self::CreateExternal { .. } | Self::CreateSchema { .. } | Self::DropSchema { .. } => false,
+            Self::CreateExternal { .. }
+            | Self::CreateSchema { .. }
+            | Self::DropSchema { .. }
+            | Self::Principal(_) => false,
         }
     }
 }

@@ -220,6 +220,37 @@ fn records_of_this_format_are_read_for_ever() {
     assert_eq!(again, record);
 }
 
+#[test]
+fn records_about_principals_are_of_the_second_format() {
+    let text = r#"{"format":2,"at":"2026-01-01T00:00:00Z","changes":[
+        {"type":"user_created","name":"ada","password":"$argon2id$x","created_at":"2026-01-01T00:00:00Z"},
+        {"type":"user_created","name":"bob","created_at":"2026-01-01T00:00:00Z"},
+        {"type":"password_set","user":"bob","password":"$argon2id$y"},
+        {"type":"role_created","name":"readers"},
+        {"type":"role_granted","role":"readers","member":"ada"},
+        {"type":"role_revoked","role":"readers","member":"bob"},
+        {"type":"token_created","user":"ada","name":"t","digest":"0f","created_at":"2026-01-01T00:00:00Z",
+         "expires_at":"2026-04-01T00:00:00Z"},
+        {"type":"token_dropped","user":"bob","token":"t"},
+        {"type":"granted","grantee":"readers","scope":{"object":{"schema":"s","name":"t"}},
+         "privileges":["select","insert","update","delete","alter","drop"]},
+        {"type":"granted","grantee":"readers","scope":{"schema":{"schema":"s"}},"privileges":["create"]},
+        {"type":"revoked","grantee":"readers","scope":"catalog","privileges":["create"]},
+        {"type":"role_dropped","name":"other"},
+        {"type":"user_dropped","name":"other"}]}"#;
+    let record = Record::decode(1, text.as_bytes()).unwrap();
+    let catalog = Catalog::empty().with(&record.changes);
+    assert_eq!(catalog.principals.users().len(), 2);
+    assert!(catalog.principals.effective("ada").contains("readers"));
+    assert_eq!(catalog.principals.token_by_digest("0f").unwrap().user, "ada");
+    assert_eq!(catalog.principals.grants_of("readers").count(), 2);
+    let again = Record::new(record.changes.clone());
+    assert_eq!(again.format, 2);
+    assert_eq!(Record::decode(1, &again.encode().unwrap()).unwrap(), again);
+    // What was there before needs no newer reader.
+    assert_eq!(Record::new(builtin::bootstrap()).format, 1);
+}
+
 #[tokio::test]
 async fn rules_of_names() {
     let (_folder, root) = root();

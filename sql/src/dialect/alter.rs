@@ -26,11 +26,14 @@ impl Parser {
                 cascade,
             });
         }
+        if let Some(statement) = self.drop_principal()? {
+            return Ok(statement);
+        }
         let view = self.keyword(Keyword::VIEW);
         if !view {
             self.keyword(Keyword::EXTERNAL);
             if !self.keyword(Keyword::TABLE) {
-                return Err(self.expected("TABLE, VIEW or SCHEMA"));
+                return Err(self.expected("TABLE, VIEW, SCHEMA, USER, ROLE or TOKEN"));
             }
         }
         let if_exists = self.if_exists();
@@ -63,9 +66,13 @@ impl Parser {
     pub(super) fn alter(&mut self) -> Result<Statement> {
         let start = self.here();
         self.expect_keyword(Keyword::ALTER)?;
+        if self.word("USER") {
+            return self.alter_user();
+        }
         if !self.keyword(Keyword::TABLE) {
             return Err(at(
-                Error::unsupported("ALTER is for tables").with_hint("CREATE OR REPLACE VIEW changes a view."),
+                Error::unsupported("ALTER is for tables and users")
+                    .with_hint("CREATE OR REPLACE VIEW changes a view."),
                 start,
             ));
         }

@@ -1,19 +1,30 @@
 //! The statements there are. Names are folded already; queries stay as sqlparser reads them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use sqlparser::ast;
 use watershed_core::error::Position;
 use watershed_storage::layout::Column;
 
+use super::principals::PrincipalStatement;
 use crate::catalog::{Alteration, ExternalFormat, ObjectName};
 
 /// One statement and its text.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Parsed {
     pub statement: Statement,
     /// As it was written, without the `;`.
     pub text: String,
+}
+
+/// The text may hold a password.
+impl fmt::Debug for Parsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parsed")
+            .field("statement", &self.statement)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A statement.
@@ -88,6 +99,7 @@ pub enum Statement {
     Kill {
         statement: String,
     },
+    Principal(Box<PrincipalStatement>),
 }
 
 /// `INSERT INTO table [(columns)] query`.

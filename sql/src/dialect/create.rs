@@ -43,13 +43,14 @@ impl Parser {
                 if_not_exists,
             });
         }
+        if let Some(statement) = self.create_principal()? {
+            return Ok(statement);
+        }
         for word in [
             "MATERIALIZED",
             "INDEX",
             "UNIQUE",
             "FUNCTION",
-            "ROLE",
-            "USER",
             "DATABASE",
             "SEQUENCE",
             "TYPE",
@@ -68,7 +69,7 @@ impl Parser {
                 ));
             }
         }
-        Err(self.expected("TABLE, EXTERNAL TABLE, VIEW or SCHEMA"))
+        Err(self.expected("TABLE, EXTERNAL TABLE, VIEW, SCHEMA, USER, ROLE or TOKEN"))
     }
 
     fn create_view(&mut self, or_replace: bool, temporary: bool, lines: &Lines<'_>) -> Result<Statement> {

@@ -10,7 +10,9 @@ mod external;
 mod grammar;
 mod limits;
 mod parser;
+mod principals;
 mod query;
+mod secret;
 mod session;
 mod show;
 mod tokens;
@@ -21,6 +23,8 @@ mod words;
 pub use ast::{Clustering, CreateExternalTable, CreateTable, CreateView, Insert, Parsed, Statement};
 pub use limits::{DEPTH_LIMIT, OR_LIMIT, SUBQUERY_LIMIT, TEXT_LIMIT, TOKEN_LIMIT};
 pub use parser::parse;
+pub use principals::{GrantTarget, PrincipalStatement};
+pub use secret::{Secret, redacted};
 pub use unparse::{identifier, literal, show_create};
 pub use words::{EXPRESSION_KEYWORDS, STATEMENT_KEYWORDS};
 

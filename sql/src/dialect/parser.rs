@@ -118,6 +118,8 @@ impl Parser {
             Keyword::RESET => self.reset(),
             Keyword::USE => self.use_schema(),
             Keyword::KILL => self.kill(lines),
+            Keyword::GRANT => self.grant(),
+            Keyword::REVOKE => self.revoke(),
             _ => Err(refused(&word.value, token.span.start)),
         }
     }
@@ -296,7 +298,7 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let starts = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
         Self { text, starts }
@@ -325,7 +327,12 @@ impl<'a> Lines<'a> {
     }
 
     pub(super) fn slice(&self, start: Location, end: Location) -> &'a str {
+        self.exact(start, end).trim()
+    }
+
+    /// The same, with the white space at both ends.
+    pub(super) fn exact(&self, start: Location, end: Location) -> &'a str {
         let (start, end) = (self.offset(start), self.offset(end));
-        self.text.get(start..end.max(start)).unwrap_or_default().trim()
+        self.text.get(start..end.max(start)).unwrap_or_default()
     }
 }

@@ -33,6 +33,9 @@ impl Parser {
                 value,
             });
         }
+        if self.word("PASSWORD") {
+            return self.set_password();
+        }
         if self.keyword(Keyword::SCHEMA) {
             self.assignment();
             return Ok(Statement::Use {

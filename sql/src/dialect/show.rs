@@ -47,6 +47,9 @@ impl Parser {
                 table: self.object_name("a name")?,
             });
         }
+        if let Some(statement) = self.show_principals()? {
+            return Ok(statement);
+        }
         if self.keyword(Keyword::ALL) {
             return Ok(Statement::ShowAll);
         }

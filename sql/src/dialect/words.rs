@@ -7,8 +7,8 @@ use super::error::{at, syntax};
 
 /// The words that statements begin with, for completion and hints.
 pub const STATEMENT_KEYWORDS: &[&str] = &[
-    "ALTER", "CREATE", "DESCRIBE", "DROP", "EXPLAIN", "INSERT", "KILL", "RESET", "SELECT", "SET", "SHOW",
-    "TABLE", "USE", "VALUES", "WITH",
+    "ALTER", "CREATE", "DESCRIBE", "DROP", "EXPLAIN", "GRANT", "INSERT", "KILL", "RESET", "REVOKE", "SELECT",
+    "SET", "SHOW", "TABLE", "USE", "VALUES", "WITH",
 ];
 
 /// Further words of statements, for completion.
@@ -34,6 +34,7 @@ pub const EXPRESSION_KEYWORDS: &[&str] = &[
     "END",
     "EXCEPT",
     "EXISTS",
+    "EXPIRES",
     "EXTERNAL",
     "EXTRACT",
     "FALSE",
@@ -65,16 +66,21 @@ pub const EXPRESSION_KEYWORDS: &[&str] = &[
     "OVER",
     "PARTITION",
     "PARTITIONED",
+    "PASSWORD",
     "PRIMARY",
+    "PRIVILEGES",
     "RIGHT",
+    "ROLE",
     "SCHEMA",
     "SCHEMAS",
     "SORTED",
     "STORED",
     "TABLES",
     "THEN",
+    "TOKEN",
     "TRUE",
     "UNION",
+    "USER",
     "USING",
     "VERBOSE",
     "VIEW",
@@ -106,11 +112,11 @@ pub(super) fn refused(word: &str, start: Location) -> Error {
         "COPY" => later(Some(
             "Use CREATE EXTERNAL TABLE and INSERT … SELECT to load files.",
         )),
-        "GRANT" | "REVOKE" | "OPTIMIZE" | "VACUUM" | "ANALYZE" | "ANALYSE" | "REFRESH" | "CALL"
-        | "COMMENT" | "CLUSTER" | "REINDEX" | "LOCK" | "LISTEN" | "NOTIFY" | "UNLISTEN" | "DECLARE"
-        | "FETCH" | "CLOSE" | "CANCEL" | "LOAD" | "UNLOAD" | "CACHE" | "UNCACHE" | "PRAGMA" | "ATTACH"
-        | "DETACH" | "INSTALL" | "MSCK" | "DISCARD" | "DO" | "RENAME" | "DENY" | "REASSIGN" | "SECURITY"
-        | "IMPORT" | "CHECKPOINT" | "ASSERT" => later(None),
+        "OPTIMIZE" | "VACUUM" | "ANALYZE" | "ANALYSE" | "REFRESH" | "CALL" | "COMMENT" | "CLUSTER"
+        | "REINDEX" | "LOCK" | "LISTEN" | "NOTIFY" | "UNLISTEN" | "DECLARE" | "FETCH" | "CLOSE"
+        | "CANCEL" | "LOAD" | "UNLOAD" | "CACHE" | "UNCACHE" | "PRAGMA" | "ATTACH" | "DETACH" | "INSTALL"
+        | "MSCK" | "DISCARD" | "DO" | "RENAME" | "DENY" | "REASSIGN" | "SECURITY" | "IMPORT"
+        | "CHECKPOINT" | "ASSERT" => later(None),
         _ => {
             let error = syntax(format!("expected a statement, found {word}"), start);
             match nearest(&upper, STATEMENT_KEYWORDS.iter().copied()) {

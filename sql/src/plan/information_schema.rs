@@ -53,6 +53,7 @@ pub(super) fn tables_of<'c>(schema: &'c str, context: &'c PlanContext<'_>) -> Ve
     context
         .catalog
         .objects(schema)
+        .filter(|object| context.access.sees(object))
         .map(|object| (object.name(), table_type(object.kind())))
         .collect()
 }
@@ -90,6 +91,7 @@ pub(super) async fn provider(
             .catalog
             .schemas()
             .into_iter()
+            .filter(|schema| context.access.sees_schema(schema))
             .map(|schema| vec![CATALOG_NAME.into(), schema.into()])
             .collect(),
         "tables" => table_rows(context),
@@ -122,6 +124,7 @@ fn view_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
     context
         .catalog
         .all_objects()
+        .filter(|object| context.access.sees(object))
         .filter_map(|object| match object {
             Object::View(def) => Some(vec![
                 CATALOG_NAME.into(),
@@ -136,7 +139,8 @@ fn view_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
 
 async fn column_rows(context: &PlanContext<'_>, expanding: Expanding<'_>) -> Result<Vec<Vec<Cell>>> {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
-    for object in context.catalog.all_objects() {
+    let seen = |object: &&Object| context.access.sees(object);
+    for object in context.catalog.all_objects().filter(seen) {
         let place = |index: usize| Cell::Number(i64::try_from(index + 1).unwrap_or(i64::MAX));
         let declared = object.columns();
         for (index, column) in declared.iter().enumerate() {

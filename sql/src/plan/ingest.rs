@@ -12,7 +12,8 @@ use watershed_storage::layout::Column;
 
 use super::names::Names;
 use super::{Plan, PlanContext, ddl, insert, query};
-use crate::catalog::{Object, ObjectName};
+use crate::authorize::Need;
+use crate::catalog::{Object, ObjectName, Privilege};
 use crate::dialect::CreateTable;
 
 /// What to do with the table that rows are ingested into.
@@ -64,7 +65,10 @@ fn is_named(there: &Object, name: &ObjectName, context: &PlanContext<'_>) -> boo
 }
 
 fn append(name: &ObjectName, source: LogicalPlan, context: &PlanContext<'_>) -> Result<Plan> {
-    match context.catalog.resolve(name, context.current_schema)? {
+    let object = context.catalog.resolve(name, context.current_schema)?;
+    // At once, as errors tell what columns there are.
+    context.note(Need::on(Privilege::Insert, &object));
+    match object {
         Object::Table(table) => {
             let input = assigned(source, name, &table.layout.columns, context)?;
             Ok(Plan::Insert { table, input })

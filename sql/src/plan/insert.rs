@@ -12,12 +12,15 @@ use watershed_storage::layout::{Column, ColumnType};
 
 use super::names::Names;
 use super::{Plan, PlanContext, generated, literals, query};
-use crate::catalog::Object;
+use crate::authorize::Need;
+use crate::catalog::{Object, Privilege};
 use crate::dialect::Insert;
 
 pub(super) async fn plan(insert: Insert, context: &PlanContext<'_>) -> Result<Plan> {
     let name = insert.table.clone();
     let object = context.catalog.resolve(&name, context.current_schema)?;
+    // At once, as errors tell what columns there are.
+    context.note(Need::on(Privilege::Insert, &object));
     let refused = |what: &str, hint: &str| {
         Err(name
             .error(

@@ -3,6 +3,7 @@
 //! Names become tables in [`names`], queries plans in [`query`]. What DataFusion decides otherwise than
 //! we promise is put right in [`temporal`], before its own rules see the plan.
 
+mod current_user;
 mod ddl;
 mod distinct_names;
 mod error;
@@ -15,6 +16,7 @@ mod literals;
 mod names;
 mod now;
 mod parameters;
+mod principals;
 mod query;
 mod rows;
 mod session;
@@ -36,11 +38,13 @@ use watershed_core::id::StatementId;
 use watershed_core::settings::Settings;
 use watershed_storage::layout::TableLayout;
 
+use crate::authorize::{Access, Need, Noted};
 use crate::catalog::{Catalog, LiveDef, Object, Op, TableDef};
 use crate::dialect::Statement;
 
 pub use explain::explain_schema;
 pub use ingest::{Ingest, IngestMode, ingest};
+pub use principals::Credential;
 pub use query::object_schema;
 
 pub(crate) use generated::expression_columns;
@@ -61,6 +65,18 @@ pub struct PlanContext<'a> {
     pub tables: &'a dyn Tables,
     pub current_schema: &'a str,
     pub settings: &'a Settings,
+    /// Of whoever asks.
+    pub access: &'a Access,
+    /// Takes down what the statement itself needs. `None` within views.
+    pub noted: Option<&'a Noted>,
+}
+
+impl PlanContext<'_> {
+    fn note(&self, need: Need) {
+        if let Some(noted) = self.noted {
+            noted.note(need);
+        }
+    }
 }
 
 /// What is to be done for a statement.
@@ -106,10 +122,16 @@ pub enum Plan {
     Kill {
         statement: StatementId,
     },
+    Credential(Credential),
 }
 
 impl Plan {
-    /// Whether it gives rows.
+    /// The schema of what `CREATE TOKEN` answers.
+    pub fn token_schema() -> SchemaRef {
+        principals::token_schema()
+    }
+
+    /// Whether it gives rows and changes nothing.
     pub fn is_query(&self) -> bool {
         matches!(self, Self::Query(_) | Self::Explain { .. })
     }
@@ -125,7 +147,8 @@ impl Plan {
             | Self::InsertLive { .. }
             | Self::Set { .. }
             | Self::Use { .. }
-            | Self::Kill { .. } => false,
+            | Self::Kill { .. }
+            | Self::Credential(_) => false,
         }
     }
 
@@ -134,13 +157,15 @@ impl Plan {
         match self {
             Self::Query(plan) => Arc::clone(plan.schema().inner()),
             Self::Explain { .. } => explain_schema(),
+            Self::Credential(Credential::CreateToken { .. }) => principals::token_schema(),
             Self::Ddl(_)
             | Self::CreateTableAs { .. }
             | Self::Insert { .. }
             | Self::InsertLive { .. }
             | Self::Set { .. }
             | Self::Use { .. }
-            | Self::Kill { .. } => Arc::new(Schema::empty()),
+            | Self::Kill { .. }
+            | Self::Credential(_) => Arc::new(Schema::empty()),
         }
     }
 
@@ -180,7 +205,9 @@ impl Plan {
             | Self::Insert { input: plan, .. }
             | Self::InsertLive { input: plan, .. } => Some(plan),
             Self::Explain { plan, .. } => plan.logical(),
-            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Kill { .. } => None,
+            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Kill { .. } | Self::Credential(_) => {
+                None
+            }
         }
     }
 
@@ -213,7 +240,9 @@ impl Plan {
                     plan: Box::new(plan.map_logical(f)?),
                 }
             }
-            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Kill { .. } => self,
+            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Kill { .. } | Self::Credential(_) => {
+                self
+            }
         })
     }
 }
@@ -260,6 +289,7 @@ pub async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pla
         | Statement::ShowColumns { .. }
         | Statement::ShowCreate { .. }
         | Statement::Describe { .. } => show::plan(statement, context).await,
+        Statement::Principal(statement) => principals::plan(*statement, context),
     }
 }
 

@@ -18,8 +18,11 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::into_datafusion;
 
 use super::types::Types;
-use super::{PlanContext, information_schema, now, query};
-use crate::catalog::{CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, TEMPORARY_SCHEMA, ViewDef};
+use super::{PlanContext, current_user, information_schema, now, query};
+use crate::authorize::{Need, Noted};
+use crate::catalog::{
+    CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
+};
 use crate::dialect::{folded, parse_query, read_name, with_room};
 
 /// Views that may read one another in a row.
@@ -34,7 +37,18 @@ pub(super) struct Names<'a> {
     types: Arc<dyn TypePlanner>,
     /// By schema and name as the statement gives them. An error is told only if the name is used, as
     /// it may be that of a common table expression.
-    sources: HashMap<Key, Result<Arc<dyn TableSource>>>,
+    sources: HashMap<Key, Result<Found>>,
+    /// Who asks.
+    principal: &'a str,
+    noted: Option<&'a Noted>,
+}
+
+/// What a name means.
+#[derive(Clone)]
+struct Found {
+    source: Arc<dyn TableSource>,
+    /// What reading it needs; nothing for `information_schema`.
+    need: Option<Need>,
 }
 
 /// The views being expanded, outermost first.
@@ -47,6 +61,8 @@ impl<'a> Names<'a> {
             state: context.state,
             types: Arc::new(Types),
             sources: HashMap::new(),
+            principal: context.access.principal(),
+            noted: context.noted,
         }
     }
 
@@ -105,34 +121,33 @@ pub(super) fn common_names(node: &impl Visit) -> Vec<String> {
     common.0
 }
 
-async fn source(
-    name: &ObjectName,
-    schema: &str,
-    context: &PlanContext<'_>,
-    expanding: Expanding<'_>,
-) -> Result<Arc<dyn TableSource>> {
-    let provider = provider(name, schema, context, expanding).await?;
-    Ok(provider_as_source(provider))
-}
-
-fn provider<'f>(
+fn source<'f>(
     name: &'f ObjectName,
     schema: &'f str,
     context: &'f PlanContext<'_>,
     expanding: Expanding<'f>,
-) -> BoxFuture<'f, Result<Arc<dyn TableProvider>>> {
+) -> BoxFuture<'f, Result<Found>> {
     // Boxed, as views read views.
     Box::pin(async move {
         if name.schema_or(schema) == INFORMATION_SCHEMA {
-            return information_schema::provider(name, context, expanding).await;
+            let provider = information_schema::provider(name, context, expanding).await?;
+            return Ok(Found {
+                source: provider_as_source(provider),
+                need: None,
+            });
         }
-        match context.catalog.resolve(name, schema)? {
+        let object = context.catalog.resolve(name, schema)?;
+        let provider: Arc<dyn TableProvider> = match &object {
             Object::View(def) => {
-                let plan = expand(&def, context, expanding).await?;
-                Ok(Arc::new(ViewTable::new(plan, Some(def.sql.clone()))) as _)
+                let plan = expand(def, context, expanding).await?;
+                Arc::new(ViewTable::new(plan, Some(def.sql.clone())))
             }
-            object => context.tables.provider(&object).await,
-        }
+            _ => context.tables.provider(&object).await?,
+        };
+        Ok(Found {
+            source: provider_as_source(provider),
+            need: Some(Need::on(Privilege::Select, &object)),
+        })
     })
 }
 
@@ -152,15 +167,17 @@ pub(super) async fn expand(
     let mut inner = expanding.to_vec();
     inner.push(me);
     let query = parse_query(&def.sql)?;
-    // What a view means does not depend on who reads it.
-    let outlives = PlanContext {
+    // What a view means does not depend on who reads it, and what it reads in turn was allowed when it
+    // was made. One of the session's own is no more than a name for its query.
+    let lasting = PlanContext {
         catalog: context.catalog.without_temporary(),
+        noted: None,
         ..context.clone()
     };
     let context = if def.schema == TEMPORARY_SCHEMA {
         context
     } else {
-        &outlives
+        &lasting
     };
     let plan = query::plan_body(&query, &def.schema, context, &inner)
         .await
@@ -197,7 +214,12 @@ impl ContextProvider for Names<'_> {
                 format!("table or view \"{name}\" does not exist"),
             )),
         });
-        found.map_err(into_datafusion)
+        let found = found.map_err(into_datafusion)?;
+        // Noted here, where the name turns out to be no common table expression's.
+        if let (Some(noted), Some(need)) = (self.noted, found.need) {
+            noted.note(need);
+        }
+        Ok(found.source)
     }
 
     fn get_table_function_source(
@@ -229,7 +251,9 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        now::function(name).or_else(|| self.state.scalar_functions().get(name).cloned())
+        now::function(name)
+            .or_else(|| current_user::function(name, self.principal))
+            .or_else(|| self.state.scalar_functions().get(name).cloned())
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

@@ -7,7 +7,8 @@ use watershed_storage::layout::ColumnType;
 
 use super::rows::{self, Cell};
 use super::{Plan, PlanContext, information_schema, query};
-use crate::catalog::{Object, ObjectName};
+use crate::authorize::Need;
+use crate::catalog::{Object, ObjectName, Scope};
 use crate::dialect::{Statement, parse_query, show_create};
 
 pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Plan> {
@@ -20,6 +21,7 @@ pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Res
                 .catalog
                 .schemas()
                 .into_iter()
+                .filter(|schema| context.access.sees_schema(schema))
                 .map(|schema| vec![schema.into()])
                 .collect();
             rows::plan("schemas", &["schema_name"], &rows)?
@@ -27,6 +29,7 @@ pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Res
         Statement::ShowColumns { table } | Statement::Describe { table } => describe(&table, context).await?,
         Statement::ShowCreate { table } => {
             let object = context.catalog.resolve(&table, context.current_schema)?;
+            context.note(seen(&object));
             let row = vec![object.name().into(), show_create(&object).into()];
             rows::plan("definition", &["name", "statement"], &[row])?
         }
@@ -40,6 +43,10 @@ pub(super) async fn sessions(context: &PlanContext<'_>) -> Result<Plan> {
     const QUERY: &str = "SELECT * FROM system.sessions ORDER BY started_at, session_id";
     let plan = query::plan_body(&*parse_query(QUERY)?, context.current_schema, context, &[]).await?;
     Ok(Plan::Query(query::finish(plan, context)?))
+}
+
+fn seen(object: &Object) -> Need {
+    Need::Sight(Scope::object(object.schema(), object.name()))
 }
 
 fn variable(name: &str, context: &PlanContext<'_>) -> Result<LogicalPlan> {
@@ -145,6 +152,7 @@ async fn describe(name: &ObjectName, context: &PlanContext<'_>) -> Result<Logica
         return rows::plan("columns", &NAMES, &rows);
     }
     let object = context.catalog.resolve(name, context.current_schema)?;
+    context.note(seen(&object));
     let declared = object.columns();
     let rows: Vec<Vec<Cell>> = if declared.is_empty() {
         let schema = query::schema_of(&object, context, &[]).await?;

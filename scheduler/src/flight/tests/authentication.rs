@@ -5,7 +5,7 @@ use bytes::Bytes;
 use prost::Message;
 use tonic::{Code, Request, Status};
 
-use super::fake::Fake;
+use super::fake::{Fake, LOGIN_LIFETIME};
 use super::{Client, Server, query, status, ticket};
 
 async fn secure() -> Server {
@@ -97,6 +97,27 @@ async fn only_those_who_may_are_let_in() {
         assert_eq!(query(&mut client, "SELECT 1").await.num_rows(), 1);
     }
     assert_eq!(server.engine.sessions(), before + 1);
+}
+
+#[tokio::test]
+async fn a_token_is_as_good_as_its_login() {
+    let server = secure().await;
+    let mut client = server.client();
+    client.handshake("ada", "secret").await.unwrap();
+    let first = format!("Bearer {}", client.token().unwrap());
+    server.clock.advance(LOGIN_LIFETIME / 2);
+    // A token for a token is no new login.
+    let (second, _) = shake(&mut server.client(), vec![], Some(&first)).await.unwrap();
+    client.set_token(second);
+    server.clock.advance(LOGIN_LIFETIME / 2);
+    client.get_catalogs().await.unwrap();
+    server.clock.advance(LOGIN_LIFETIME / 2);
+    let refused = client.get_catalogs().await.unwrap_err();
+    assert_eq!(status(refused).code(), Code::Unauthenticated);
+    let refused = shake(&mut server.client(), vec![], Some(&first))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]

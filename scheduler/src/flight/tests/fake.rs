@@ -1,7 +1,9 @@
 //! An engine for tests: DataFusion over tables in memory, with a record of what was executed.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, UInt64Type};
@@ -19,9 +21,12 @@ use watershed_core::settings::Settings;
 use watershed_core::{Error, Result, SqlState};
 
 use crate::flight::{
-    Credentials, Delivery, Engine, Executed, Ingest, Outcome, Prepared, Principal, Progress, RowStream,
-    SessionKey, TableEntry, TableKind,
+    Credentials, Delivery, Engine, Executed, Ingest, Login, Outcome, Prepared, Principal, Progress,
+    RowStream, SessionKey, TableEntry, TableKind,
 };
+
+/// A login holds for this long.
+pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_secs(3_600);
 
 pub(crate) struct Fake {
     context: SessionContext,
@@ -102,19 +107,33 @@ const LATE: &str = "SELECT late";
 
 #[async_trait]
 impl Engine for Fake {
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Principal> {
-        match (&self.user, credentials) {
-            (None, _) => Ok(Principal::new(Principal::ANONYMOUS)),
+    async fn authenticate(&self, credentials: &Credentials, peer: Option<IpAddr>) -> Result<Login> {
+        assert!(peer.is_some(), "every connection has another end");
+        let name = match (&self.user, credentials) {
+            (None, _) => Principal::ANONYMOUS,
             (Some((name, word)), Credentials::Password { user, password })
                 if user == name && password == word =>
             {
-                Ok(Principal::new(name))
+                name
             }
-            (Some(_), _) => Err(Error::new(
-                SqlState::InvalidAuthorization,
-                "wrong user or password",
-            )),
+            (Some(_), _) => {
+                return Err(Error::new(
+                    SqlState::InvalidAuthorization,
+                    "wrong user or password",
+                ));
+            }
+        };
+        Ok(Login {
+            principal: Principal::new(name),
+            proof: "shown".to_owned(),
+        })
+    }
+
+    async fn check_login(&self, login: &Login, age: Duration) -> Result<()> {
+        if login.proof == "shown" && age <= LOGIN_LIFETIME {
+            return Ok(());
         }
+        Err(Error::new(SqlState::InvalidAuthorization, "log in again"))
     }
 
     async fn session(&self, key: &SessionKey, _: &Principal) -> Result<SessionId> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use watershed_core::error::{Error, Result, SqlState, nearest};
 use watershed_storage::layout::{Column, SHARD_COLUMN, TableLayout};
 
-use super::{Alteration, Decision};
+use super::{Alteration, Decision, grants};
 use crate::catalog::model::Catalog;
 use crate::catalog::object::{Object, ObjectName, TableDef};
+use crate::catalog::principals::Scope;
 use crate::catalog::record::Change;
 
 pub(super) fn table(
@@ -56,7 +57,7 @@ fn rename(catalog: &Catalog, def: &TableDef, to: &str) -> Result<Decision> {
             format!("\"{to}\" exists already and is {}", there.kind().described()),
         ));
     }
-    Ok(Decision::changes(vec![
+    let mut changes = vec![
         Change::ObjectDropped {
             schema: def.schema.clone(),
             name: def.name.clone(),
@@ -67,7 +68,14 @@ fn rename(catalog: &Catalog, def: &TableDef, to: &str) -> Result<Decision> {
             layout: Arc::clone(&def.layout),
             builtin: false,
         }),
-    ]))
+    ];
+    // It is the same table, so who may read it still may.
+    let (from, to) = (
+        Scope::object(&def.schema, &def.name),
+        Scope::object(&def.schema, to),
+    );
+    changes.extend(grants::moved(catalog, &from, &to));
+    Ok(Decision::changes(changes))
 }
 
 /// The layout after a change of columns; `None` where nothing changes.

@@ -3,8 +3,13 @@
 mod alter;
 mod create;
 mod drop;
+mod grants;
+mod principals;
+
+pub use principals::PrincipalOp;
 
 pub(crate) use create::builtin_form;
+pub(crate) use principals::known as known_principal;
 
 use std::sync::Arc;
 
@@ -63,6 +68,7 @@ pub enum Op {
         if_exists: bool,
         alteration: Alteration,
     },
+    Principal(PrincipalOp),
 }
 
 /// What `ALTER TABLE` changes.
@@ -203,6 +209,7 @@ impl Op {
                 if_exists,
                 alteration,
             } => alter::table(catalog, name, schema, *if_exists, alteration),
+            Self::Principal(op) => op.decide(catalog),
         }
     }
 }

@@ -4,6 +4,7 @@ mod definitions;
 mod errors;
 mod inserts;
 mod large;
+mod principals;
 mod queries;
 mod shows;
 
@@ -23,6 +24,7 @@ use watershed_core::store::StoreRoot;
 use watershed_storage::session::{self, Resources};
 
 use super::*;
+use crate::authorize::authorize;
 use crate::catalog::{CatalogStore, PUBLIC_SCHEMA};
 use crate::dialect::parse;
 
@@ -34,6 +36,8 @@ struct Fixture {
     settings: Settings,
     schema: String,
     rows: Rows,
+    /// Without one, whoever asks may do everything.
+    user: Option<String>,
 }
 
 #[derive(Default)]
@@ -65,6 +69,7 @@ impl Fixture {
             settings: Settings::default(),
             schema: PUBLIC_SCHEMA.to_owned(),
             rows: Rows::default(),
+            user: None,
         }
     }
 
@@ -84,14 +89,21 @@ impl Fixture {
         let mut parsed = parse(sql)?;
         assert_eq!(parsed.len(), 1, "{sql}");
         let state = self.state();
+        let access = match &self.user {
+            Some(user) => Access::of(&self.store.current().principals, user)?,
+            None => Access::everything("tester"),
+        };
+        let noted = Noted::default();
         let context = PlanContext {
             catalog: self.store.current(),
             state: &state,
             tables: &self.rows,
             current_schema: &self.schema,
             settings: &self.settings,
+            access: &access,
+            noted: Some(&noted),
         };
-        plan(parsed.remove(0).statement, &context).await
+        authorize(plan(parsed.remove(0).statement, &context).await, &context)
     }
 
     /// Plans and does it. Rows come out as lines of fields with `|` between them.
@@ -149,6 +161,10 @@ impl Fixture {
                 Ok(Vec::new())
             }
             Plan::Kill { statement } => Ok(vec![statement.to_string()]),
+            Plan::Credential(credential) => {
+                let applied = self.store.apply(principals::stored(credential)).await?;
+                Ok(applied.notice.into_iter().collect())
+            }
             Plan::Explain { .. } => Ok(vec!["explained".to_owned()]),
         }
     }
