@@ -38,8 +38,19 @@ fn pyarrow_flight() {
 }
 
 #[test]
+fn adbc_ingest() {
+    against_a_cluster("adbc_ingest.py");
+}
+
+#[test]
+fn adbc_incremental() {
+    against_a_cluster("adbc_incremental.py");
+}
+
+#[test]
 fn frames() {
     against_a_cluster("frames.py");
+    against_a_cluster("frames_write.py");
 }
 
 /// The library under Superset; and Superset itself, which takes an environment of a gigabyte, where asked for.

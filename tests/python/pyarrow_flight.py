@@ -6,7 +6,7 @@ import pyarrow
 from pyarrow import flight
 
 from messages import command, decode, encode, signed, unpack
-from support import address, certificates, check, credentials, equal, raised
+from support import authorities, check, credentials, equal, location, raised
 
 # Everything that is not served but known: refused as unimplemented.
 UNSERVED = {
@@ -54,7 +54,7 @@ class Client:
     """Sends commands and actions, and gives tables and fields."""
 
     def __init__(self, url, handshake):
-        self.connection = flight.FlightClient(address(url), tls_root_certs=certificates())
+        self.connection = flight.FlightClient(location(url), tls_root_certs=authorities())
         self.options = flight.FlightCallOptions(headers=handshake(self.connection))
 
     def info(self, name, message=None):

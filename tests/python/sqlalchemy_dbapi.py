@@ -11,7 +11,7 @@ import sqlalchemy
 from flightsql.client import TableRef
 from sqlalchemy import func, orm, select, types
 
-from support import certificates, check, credentials, equal, raised
+from support import authorities, check, credentials, equal, raised
 
 TABLES = [
     "CREATE SCHEMA library",
@@ -49,8 +49,8 @@ def client(url, user=None, password=None, **features):
         port=host.port,
         user=user,
         password=password,
-        insecure=certificates() is None,
-        tls_root_certs=certificates(),
+        insecure=not url.startswith("https://"),
+        tls_root_certs=authorities(),
         features=features,
     )
 
@@ -62,7 +62,7 @@ def engine(url, user=None, password=None, **features):
     keep for other values as well: such an engine must not cache.
     """
     query = {f"feature-{name}": value for name, value in features.items()}
-    if not certificates():
+    if not url.startswith("https://"):
         query["insecure"] = "true"
     host = urllib.parse.urlsplit(url)
     place = sqlalchemy.engine.URL.create("datafusion+flightsql", user, password, host.hostname, host.port, query=query)
@@ -174,7 +174,7 @@ def raw_metadata(url, who):
 
 
 def main(url):
-    if certificates():
+    if authorities():
         # A URL has no place for certificates; gRPC looks for them here.
         os.environ["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = os.environ["WATERSHED_TEST_CA"]
     warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)  # it says that decimals come by way of floats

@@ -12,7 +12,7 @@ import tempfile
 import urllib.parse
 import venv
 
-from support import certificates, check, connect, credentials, equal, update
+from support import authorities, check, connect, credentials, equal, update
 
 HERE = pathlib.Path(__file__).parent
 
@@ -46,14 +46,14 @@ def address(url):
     """What a person writes into Superset's form."""
     host = urllib.parse.urlsplit(url).netloc
     who = ":".join(map(urllib.parse.quote_plus, credentials())) + "@" if credentials() else ""
-    return f"datafusion+flightsql://{who}{host}" + ("" if certificates() else "?insecure=true")
+    return f"datafusion+flightsql://{who}{host}" + ("" if url.startswith("https://") else "?insecure=true")
 
 
 def facts(python, uri):
     """What Superset found, as its own process tells it."""
     with tempfile.TemporaryDirectory() as home:
         variables = {"SUPERSET_HOME": home, "SUPERSET_CONFIG_PATH": str(HERE / "superset_config.py")}
-        if certificates():
+        if authorities():
             variables["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = os.environ["WATERSHED_TEST_CA"]
         told = subprocess.run(
             [python, "-B", HERE / "superset_facts.py", uri],

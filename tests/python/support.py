@@ -9,34 +9,33 @@ import pathlib
 
 import adbc_driver_flightsql.dbapi as flight_sql
 import duckdb
+from adbc_driver_flightsql import DatabaseOptions
+
+
+def connect(url, db_kwargs=None, autocommit=True, **options):
+    """A connection as applications make it. Whom to trust and who asks may be given by variables, so that
+    every script runs against servers with TLS and with users, too."""
+    user, password = credentials() or (None, None)
+    given = {DatabaseOptions.TLS_ROOT_CERTS.value: authorities(), "username": user, "password": password}
+    given = {name: value for name, value in given.items() if value is not None}
+    return flight_sql.connect(location(url), db_kwargs={**given, **(db_kwargs or {})}, autocommit=autocommit, **options)
+
+
+def location(url):
+    """The ready file's URL as Flight's clients write it."""
+    return url.replace("https://", "grpc+tls://").replace("http://", "grpc://")
+
+
+def authorities():
+    """The certificates to trust, as text; None to trust those that the machine does."""
+    path = os.environ.get("WATERSHED_TEST_CA")
+    return pathlib.Path(path).read_text() if path else None
 
 
 def credentials():
-    """The user and the password to ask with, by the environment: none, unless it names a user."""
+    """Who asks, and the password; None for nobody in particular."""
     user = os.environ.get("WATERSHED_TEST_USER")
-    return user and (user, os.environ.get("WATERSHED_TEST_PASSWORD", ""))
-
-
-def certificates():
-    """The certificates to trust, as PEM; None where the environment names no file: the connection is plain."""
-    file = os.environ.get("WATERSHED_TEST_CA")
-    return file and pathlib.Path(file).read_text()
-
-
-def address(url, tls="grpc+tls"):
-    """The URL of the ready file as drivers write it."""
-    _, _, host = url.partition("://")
-    return f"{tls if certificates() else 'grpc'}://{host}"
-
-
-def connect(url, db_kwargs=None, **options):
-    """A connection as applications make it."""
-    given = dict(db_kwargs or {})
-    if credentials():
-        given["username"], given["password"] = credentials()
-    if certificates():
-        given["adbc.flight.sql.client_option.tls_root_certs"] = certificates()
-    return flight_sql.connect(address(url), db_kwargs=given, **{"autocommit": True, **options})
+    return None if user is None else (user, os.environ.get("WATERSHED_TEST_PASSWORD", ""))
 
 
 def rows(connection, sql, parameters=None):

@@ -10,7 +10,7 @@ import adbc_driver_flightsql.dbapi as flight_sql
 import pyarrow.flight as flight
 from adbc_driver_flightsql import DatabaseOptions
 
-from support import address, certificates, check, connect, equal, rows
+from support import authorities, check, connect, equal, location, rows
 
 ROOTS = DatabaseOptions.TLS_ROOT_CERTS.value
 HEADER = DatabaseOptions.RPC_CALL_HEADER_PREFIX.value
@@ -27,7 +27,7 @@ def adbc(url, stranger):
 
 def refusal(url, options):
     try:
-        with flight_sql.connect(address(url), db_kwargs=options, autocommit=True) as connection:
+        with flight_sql.connect(location(url), db_kwargs=options, autocommit=True) as connection:
             found = rows(connection, "SELECT 1")
     except flight_sql.Error as error:
         return str(error)
@@ -46,7 +46,7 @@ def large(url):
 
 def arrow(url, stranger):
     query = flight.FlightDescriptor.for_command(statement_query("SELECT 40 + 2 AS n"))
-    with contextlib.closing(flight.connect(address(url), tls_root_certs=certificates())) as client:
+    with contextlib.closing(flight.connect(location(url), tls_root_certs=authorities())) as client:
         header, value = client.authenticate_basic_token(
             os.environ.get("WATERSHED_TEST_USER", "tester"), os.environ.get("WATERSHED_TEST_PASSWORD", "")
         )
@@ -54,7 +54,7 @@ def arrow(url, stranger):
         info = client.get_flight_info(query, options)
         table = client.do_get(info.endpoints[0].ticket, options).read_all()
         equal(table.to_pydict(), {"n": [42]}, "pyarrow.flight over TLS")
-    with contextlib.closing(flight.connect(address(url), tls_root_certs=stranger)) as client:
+    with contextlib.closing(flight.connect(location(url), tls_root_certs=stranger)) as client:
         try:
             list(client.list_actions(flight.FlightCallOptions(timeout=10)))
         except (flight.FlightUnavailableError, flight.FlightTimedOutError):
@@ -76,7 +76,7 @@ def statement_query(sql):
 
 
 def http(url):
-    context = ssl.create_default_context(cadata=certificates())
+    context = ssl.create_default_context(cadata=authorities())
     with urllib.request.urlopen(f"{url}/healthz", context=context, timeout=10) as answer:
         equal((answer.status, answer.read()), (200, b"ok\n"), "/healthz over TLS")
 

@@ -12,8 +12,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use parking_lot::Mutex;
 use tonic::{Code, Request, Response, Status, Streaming};
-use watershed_core::Error;
-use watershed_core::net;
+use watershed_core::{Error, SqlState, net};
 
 use super::actions;
 use super::encode::FlightStream;
@@ -68,12 +67,21 @@ fn told(status: Status) -> Status {
         (Code::Unimplemented, Some(method)) if method.ends_with("substrait_plan") => {
             failed(Error::unsupported("Substrait plans are not supported").with_hint("Send SQL."))
         }
+        (Code::Unimplemented, None) if text.contains("Command is missing") => failed(no_command()),
         (Code::Unimplemented, Some("do_action_end_transaction" | "do_action_end_savepoint")) => {
             failed(no_transactions())
         }
         (Code::Unimplemented, Some(_)) => failed(Error::unsupported("the command is not supported")),
         _ => status,
     }
+}
+
+fn no_command() -> Error {
+    Error::new(
+        SqlState::InvalidParameterValue,
+        "rows were to come, but not even a command did",
+    )
+    .with_hint("Some drivers send nothing at all for a table without rows: make it with CREATE TABLE.")
 }
 
 #[tonic::async_trait]
@@ -202,6 +210,12 @@ mod tests {
             unserved("do_get_prepared_statement"),
             Code::Unimplemented,
             "the command is not supported (SQLSTATE 0A000)",
+        );
+        let nothing = Status::unimplemented("Unhandled Error: Command is missing.");
+        check(
+            nothing,
+            Code::InvalidArgument,
+            "not even a command did (SQLSTATE 22023)",
         );
         let undecodable = "Unable to decode Any value: delimited length exceeded";
         check(Status::internal(undecodable), Code::InvalidArgument, undecodable);
