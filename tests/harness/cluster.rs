@@ -107,6 +107,11 @@ impl Cluster {
         self.dev.pid()
     }
 
+    /// Everything that its processes have logged.
+    pub fn log(&self) -> String {
+        self.dev.log()
+    }
+
     pub fn session(&self) -> Session {
         Session::open(&self.flight)
     }

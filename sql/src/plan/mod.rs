@@ -18,6 +18,7 @@ mod parameters;
 mod principals;
 mod query;
 mod rows;
+mod scopes;
 mod session;
 mod show;
 mod temporal;
