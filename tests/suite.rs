@@ -23,6 +23,7 @@ mod limits;
 mod members;
 mod python;
 mod readme;
+mod security;
 mod shell;
 mod slt;
 mod tidy;

@@ -114,6 +114,11 @@ impl Cluster {
         self.dev.pid()
     }
 
+    /// Everything that its processes have logged.
+    pub fn log(&self) -> String {
+        self.dev.log()
+    }
+
     pub fn session(&self) -> Session {
         match &self.authority {
             Some(authority) => Session::open_trusting(&self.flight, authority),

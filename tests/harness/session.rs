@@ -7,8 +7,10 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow_flight::FlightInfo;
 use arrow_flight::error::FlightError;
-use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::sql::CommandGetTables;
+use arrow_flight::sql::client::{FlightSqlServiceClient, PreparedStatement};
 use futures::TryStreamExt;
 use tokio::runtime::Runtime;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -23,8 +25,9 @@ pub struct Session {
 }
 
 impl Session {
+    /// Where anybody may.
     pub fn open(url: &str) -> Self {
-        Self::of(Endpoint::from_shared(url.to_owned()).unwrap())
+        Self::login(url, "tester", "").expect("anybody may log in")
     }
 
     /// The same over TLS, trusting the authority of a PEM file.
@@ -32,26 +35,52 @@ impl Session {
         let authority = Certificate::from_pem(std::fs::read(authority).unwrap());
         let tls = ClientTlsConfig::new().ca_certificate(authority);
         let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
-        Self::of(endpoint.tls_config(tls).unwrap())
+        let session = Self::connect(endpoint.tls_config(tls).unwrap());
+        session.logged_in("tester", "").expect("anybody may log in")
+    }
+
+    /// With a handshake, as drivers do it.
+    pub fn login(url: &str, user: &str, password: &str) -> Result<Self, Failure> {
+        let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
+        Self::connect(endpoint).logged_in(user, password)
+    }
+
+    /// Without a handshake; with this header in every call, if there is one.
+    pub fn with_header(url: &str, authorization: Option<&str>) -> Self {
+        let mut session = Self::connect(Endpoint::from_shared(url.to_owned()).unwrap());
+        if let Some(value) = authorization {
+            session.client.set_header("authorization", value);
+        }
+        session
+    }
+
+    fn logged_in(mut self, user: &str, password: &str) -> Result<Self, Failure> {
+        let work = self.client.handshake(user, password);
+        limited(&self.runtime, "a handshake", work)?;
+        Ok(self)
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "a driver, which knows nothing of the product's code"
     )]
-    fn of(endpoint: Endpoint) -> Self {
+    fn connect(endpoint: Endpoint) -> Self {
         // A thread of its own answers the server's pings while the test does something else.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
+        // Within the runtime, which a channel takes note of.
         let client = runtime.block_on(async {
-            let mut client = FlightSqlServiceClient::new(endpoint.connect_lazy());
-            client.handshake("tester", "").await.expect("anybody may sign in");
-            client
+            FlightSqlServiceClient::new(endpoint.connect_lazy())
         });
         Self { runtime, client }
+    }
+
+    /// The token that a handshake gave.
+    pub fn token(&self) -> String {
+        self.client.token().expect("there was a handshake").clone()
     }
 
     /// Runs a query and reads all its rows.
@@ -59,30 +88,36 @@ impl Session {
         let client = &mut self.client;
         let work = async {
             let info = client.execute(sql.to_owned(), None).await?;
-            let declared = info.clone().try_decode_schema()?;
-            let [endpoint] = info.endpoint.as_slice() else {
-                panic!(
-                    "one endpoint is what every driver reads, not {}",
-                    info.endpoint.len()
-                );
-            };
-            let ticket = endpoint.ticket.clone().expect("an endpoint has a ticket");
-            let mut stream = client.do_get(ticket).await?;
-            let mut batches = Vec::new();
-            while let Some(batch) = stream.try_next().await? {
-                batches.push(batch);
-            }
-            let schema = stream
-                .schema()
-                .cloned()
-                .expect("an empty answer has a schema, too");
-            assert_eq!(
-                *schema, declared,
-                "the rows are of the schema that was announced: {sql}"
-            );
-            Ok::<_, FlightError>(Table { schema, batches })
+            fetch(client, info, sql).await
         };
         limited(&self.runtime, sql, work)
+    }
+
+    /// Prepares a statement, which runs as often as it is asked for its rows.
+    pub fn prepare(&mut self, sql: &str) -> Result<PreparedStatement<Channel>, Failure> {
+        let work = self.client.prepare(sql.to_owned(), None);
+        limited(&self.runtime, sql, work)
+    }
+
+    /// Runs a prepared query and reads all its rows.
+    pub fn run_prepared(&mut self, statement: &mut PreparedStatement<Channel>) -> Result<Table, Failure> {
+        let client = &mut self.client;
+        let work = async {
+            let info = statement.execute().await?;
+            fetch(client, info, "a prepared statement").await
+        };
+        limited(&self.runtime, "a prepared statement", work)
+    }
+
+    /// `schema.table` of every table that the driver's metadata call tells.
+    pub fn tables(&mut self) -> Vec<String> {
+        let client = &mut self.client;
+        let work = async {
+            let info = client.get_tables(CommandGetTables::default()).await?;
+            fetch(client, info, "the tables").await
+        };
+        let rows = limited(&self.runtime, "the tables", work).unwrap().rows();
+        rows.iter().map(|row| format!("{}.{}", row[1], row[2])).collect()
     }
 
     /// Runs a statement that changes something, and gives its count of rows.
@@ -127,6 +162,35 @@ impl Session {
             _ => panic!("{sql}\none value was expected, not {rows:?}"),
         }
     }
+}
+
+async fn fetch(
+    client: &mut FlightSqlServiceClient<Channel>,
+    info: FlightInfo,
+    sql: &str,
+) -> Result<Table, FlightError> {
+    let declared = info.clone().try_decode_schema()?;
+    let [endpoint] = info.endpoint.as_slice() else {
+        panic!(
+            "one endpoint is what every driver reads, not {}",
+            info.endpoint.len()
+        );
+    };
+    let ticket = endpoint.ticket.clone().expect("an endpoint has a ticket");
+    let mut stream = client.do_get(ticket).await?;
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.try_next().await? {
+        batches.push(batch);
+    }
+    let schema = stream
+        .schema()
+        .cloned()
+        .expect("an empty answer has a schema, too");
+    assert_eq!(
+        *schema, declared,
+        "the rows are of the schema that was announced: {sql}"
+    );
+    Ok(Table { schema, batches })
 }
 
 /// Enough of a statement to know it.

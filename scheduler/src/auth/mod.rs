@@ -237,11 +237,10 @@ impl Logins {
         };
         if !right {
             users.attempts.failed(user, peer);
-            tracing::warn!(
-                user,
-                peer = peer.map(|peer| peer.to_string()),
-                "wrong user or password"
-            );
+            // A name that nobody has may be a secret in the wrong field.
+            let user = if known.is_some() { user } else { "unknown" };
+            let peer = peer.map(|peer| peer.to_string());
+            tracing::warn!(user, peer, "wrong user or password");
             return Err(wrong_password());
         }
         users.attempts.succeeded(user, peer);

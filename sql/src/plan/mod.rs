@@ -19,6 +19,7 @@ mod parameters;
 mod principals;
 mod query;
 mod rows;
+mod scopes;
 mod session;
 mod show;
 mod temporal;

@@ -18,8 +18,8 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::into_datafusion;
 
 use super::types::Types;
-use super::{PlanContext, current_user, information_schema, now, query};
-use crate::authorize::{Need, Noted};
+use super::{PlanContext, current_user, information_schema, now, query, scopes};
+use crate::authorize::Need;
 use crate::catalog::{
     CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
 };
@@ -37,18 +37,9 @@ pub(super) struct Names<'a> {
     types: Arc<dyn TypePlanner>,
     /// By schema and name as the statement gives them. An error is told only if the name is used, as
     /// it may be that of a common table expression.
-    sources: HashMap<Key, Result<Found>>,
+    sources: HashMap<Key, Result<Arc<dyn TableSource>>>,
     /// Who asks.
     principal: &'a str,
-    noted: Option<&'a Noted>,
-}
-
-/// What a name means.
-#[derive(Clone)]
-struct Found {
-    source: Arc<dyn TableSource>,
-    /// What reading it needs; nothing for `information_schema`.
-    need: Option<Need>,
 }
 
 /// The views being expanded, outermost first.
@@ -62,7 +53,6 @@ impl<'a> Names<'a> {
             types: Arc::new(Types),
             sources: HashMap::new(),
             principal: context.access.principal(),
-            noted: context.noted,
         }
     }
 
@@ -74,6 +64,7 @@ impl<'a> Names<'a> {
         expanding: Expanding<'_>,
     ) -> Result<Self> {
         let mut names = Self::none(context);
+        note(&scopes::tables(node), schema, context);
         for name in relations(node) {
             let Ok(name) = read_name(&name) else {
                 continue;
@@ -121,33 +112,44 @@ pub(super) fn common_names(node: &impl Visit) -> Vec<String> {
     common.0
 }
 
-fn source<'f>(
+/// Takes down what reading these needs. What is not there needs nothing: that is told later, if it is
+/// not a common table expression after all.
+fn note(names: &[ObjectName], schema: &str, context: &PlanContext<'_>) {
+    for name in names {
+        if let Some(object) = context.catalog.object(name.schema_or(schema), &name.name) {
+            context.note(Need::on(Privilege::Select, object));
+        }
+    }
+}
+
+async fn source(
+    name: &ObjectName,
+    schema: &str,
+    context: &PlanContext<'_>,
+    expanding: Expanding<'_>,
+) -> Result<Arc<dyn TableSource>> {
+    let provider = provider(name, schema, context, expanding).await?;
+    Ok(provider_as_source(provider))
+}
+
+fn provider<'f>(
     name: &'f ObjectName,
     schema: &'f str,
     context: &'f PlanContext<'_>,
     expanding: Expanding<'f>,
-) -> BoxFuture<'f, Result<Found>> {
+) -> BoxFuture<'f, Result<Arc<dyn TableProvider>>> {
     // Boxed, as views read views.
     Box::pin(async move {
         if name.schema_or(schema) == INFORMATION_SCHEMA {
-            let provider = information_schema::provider(name, context, expanding).await?;
-            return Ok(Found {
-                source: provider_as_source(provider),
-                need: None,
-            });
+            return information_schema::provider(name, context, expanding).await;
         }
-        let object = context.catalog.resolve(name, schema)?;
-        let provider: Arc<dyn TableProvider> = match &object {
+        match context.catalog.resolve(name, schema)? {
             Object::View(def) => {
-                let plan = expand(def, context, expanding).await?;
-                Arc::new(ViewTable::new(plan, Some(def.sql.clone())))
+                let plan = expand(&def, context, expanding).await?;
+                Ok(Arc::new(ViewTable::new(plan, Some(def.sql.clone()))) as _)
             }
-            _ => context.tables.provider(&object).await?,
-        };
-        Ok(Found {
-            source: provider_as_source(provider),
-            need: Some(Need::on(Privilege::Select, &object)),
-        })
+            object => context.tables.provider(&object).await,
+        }
     })
 }
 
@@ -214,12 +216,7 @@ impl ContextProvider for Names<'_> {
                 format!("table or view \"{name}\" does not exist"),
             )),
         });
-        let found = found.map_err(into_datafusion)?;
-        // Noted here, where the name turns out to be no common table expression's.
-        if let (Some(noted), Some(need)) = (self.noted, found.need) {
-            noted.note(need);
-        }
-        Ok(found.source)
+        found.map_err(into_datafusion)
     }
 
     fn get_table_function_source(
