@@ -15,6 +15,7 @@
 mod harness;
 
 mod cluster;
+mod contract;
 mod damage;
 mod demo;
 mod durability;

@@ -56,19 +56,9 @@ fn target(command: CommandStatementIngest) -> Result<Ingest> {
         )
         .with_hint(format!("The only catalog is \"{CATALOG}\".")));
     }
-    let options = command.table_definition_options.unwrap_or_default();
-    let creates = options.if_not_exist() != TableNotExistOption::Fail;
-    let mode = match options.if_exists() {
-        TableExistsOption::Replace => IngestMode::Replace,
-        TableExistsOption::Append if creates => IngestMode::CreateOrAppend,
-        TableExistsOption::Append => IngestMode::Append,
-        TableExistsOption::Unspecified | TableExistsOption::Fail if creates => IngestMode::Create,
-        TableExistsOption::Unspecified | TableExistsOption::Fail => {
-            return Err(Error::new(
-                SqlState::InvalidParameterValue,
-                "an ingest that fails whether the table exists or not",
-            ));
-        }
+    let mode = match command.table_definition_options {
+        None => IngestMode::Create,
+        Some(options) => mode(options.if_not_exist(), options.if_exists())?,
     };
     Ok(Ingest {
         schema: command.schema.filter(|name| !name.is_empty()),
@@ -76,6 +66,21 @@ fn target(command: CommandStatementIngest) -> Result<Ingest> {
         mode,
         temporary: command.temporary,
     })
+}
+
+fn mode(if_not_exist: TableNotExistOption, if_exists: TableExistsOption) -> Result<IngestMode> {
+    use {TableExistsOption as E, TableNotExistOption as N};
+    let unclear = |text| Err(Error::new(SqlState::InvalidParameterValue, text));
+    match (if_not_exist, if_exists) {
+        (N::Unspecified, _) | (_, E::Unspecified) => {
+            unclear("the ingest does not say what to do if the table exists and if it does not")
+        }
+        (N::Create | N::Fail, E::Replace) => Ok(IngestMode::Replace),
+        (N::Create, E::Append) => Ok(IngestMode::CreateOrAppend),
+        (N::Fail, E::Append) => Ok(IngestMode::Append),
+        (N::Create, E::Fail) => Ok(IngestMode::Create),
+        (N::Fail, E::Fail) => unclear("an ingest that fails whether the table exists or not"),
+    }
 }
 
 #[cfg(test)]
@@ -111,5 +116,7 @@ mod tests {
         check(N::Create, E::Append, Ok(IngestMode::CreateOrAppend));
         check(N::Create, E::Replace, Ok(IngestMode::Replace));
         check(N::Fail, E::Fail, Err(SqlState::InvalidParameterValue));
+        check(N::Unspecified, E::Append, Err(SqlState::InvalidParameterValue));
+        check(N::Create, E::Unspecified, Err(SqlState::InvalidParameterValue));
     }
 }
