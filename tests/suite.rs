@@ -20,6 +20,7 @@ mod damage;
 mod demo;
 mod durability;
 mod flight_sql;
+mod fuzz;
 mod limits;
 mod members;
 mod python;

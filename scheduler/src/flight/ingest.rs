@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use arrow_flight::FlightData;
-use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::Status;
@@ -13,8 +11,9 @@ use watershed_core::{Error, Result, SqlState};
 use watershed_sql::plan::IngestMode;
 
 use super::engine::{Engine, Ingest, RowStream};
+use super::frames::Batches;
 use super::metadata::CATALOG;
-use super::{params, wire};
+use super::wire;
 
 /// Writes the rows of `frames` into the table that `command` names, and says how many they were.
 pub(super) async fn ingest(
@@ -27,20 +26,16 @@ pub(super) async fn ingest(
         return Err(Error::unsupported("bulk ingest is not supported").with_hint("Use INSERT."));
     }
     let target = target(command)?;
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(frames.map_err(FlightError::from));
-    let first = batches
-        .try_next()
-        .await
-        .map_err(|error| params::from_flight(&error))?;
+    let mut batches = Batches::of(frames);
+    let first = batches.next().await?;
     let schema = batches
         .schema()
         .cloned()
         .ok_or_else(|| Error::new(SqlState::DataException, "the sent rows have no schema"))?;
-    let rest = batches.map_err(|error| params::from_flight(&error));
     let schema = wire::plain_schema(&schema);
     let declared = Arc::clone(&schema);
     let batches = stream::iter(first.map(Ok))
-        .chain(rest)
+        .chain(batches.into_stream())
         .and_then(move |batch| std::future::ready(wire::conform(&batch, &declared)));
     let count = engine
         .ingest(session, target, RowStream::new(schema, batches.boxed()))
