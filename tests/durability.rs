@@ -3,14 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Cluster, Options, Session};
+use crate::harness::{Cluster, Options, Session, steps};
 
 /// Crashes; `WATERSHED_TEST_STEPS` makes it more.
 const STEPS: u64 = 4;
-
-fn steps() -> u64 {
-    std::env::var("WATERSHED_TEST_STEPS").map_or(STEPS, |steps| steps.parse().expect("a number"))
-}
 
 /// Creates and fills one table after another until the cluster is gone. Gives the number of the first
 /// that was not acknowledged.
@@ -40,7 +36,7 @@ fn a_killed_cluster_loses_nothing() {
     let store = tempfile::tempdir().unwrap();
     let options = Options::executors(1).store(store.path());
     let mut acknowledged = 0;
-    for step in 0..steps() {
+    for step in 0..steps(STEPS) {
         let cluster = Cluster::start(&options);
         let mut session = cluster.session();
         for number in 0..acknowledged {

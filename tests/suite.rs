@@ -15,10 +15,12 @@
 mod harness;
 
 mod cluster;
+mod contract;
 mod damage;
 mod demo;
 mod durability;
 mod flight_sql;
+mod fuzz;
 mod limits;
 mod members;
 mod python;

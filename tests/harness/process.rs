@@ -41,3 +41,8 @@ pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool 
         sleep(Duration::from_millis(20));
     }
 }
+
+/// How often something is tried: `WATERSHED_TEST_STEPS`, or without it a number that does not take long.
+pub fn steps(few: u64) -> u64 {
+    std::env::var("WATERSHED_TEST_STEPS").map_or(few, |steps| steps.parse().expect("a number"))
+}

@@ -72,9 +72,7 @@ impl Session {
             .build()
             .unwrap();
         // Within the runtime, which a channel takes note of.
-        let client = runtime.block_on(async {
-            FlightSqlServiceClient::new(endpoint.connect_lazy())
-        });
+        let client = runtime.block_on(async { FlightSqlServiceClient::new(endpoint.connect_lazy()) });
         Self { runtime, client }
     }
 

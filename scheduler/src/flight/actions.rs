@@ -1,5 +1,6 @@
 //! The actions that arrow-flight leaves to the server: sessions, cancelling, renewing.
 
+use arrow_flight::sql::{Any, Command};
 use arrow_flight::{
     Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightEndpoint,
     FlightInfo, RenewFlightEndpointRequest,
@@ -108,11 +109,11 @@ pub(super) async fn answer(
 /// Cancels whatever an answer of `GetFlightInfo` stands for. `false` if nothing of it is left.
 pub(super) fn cancel(statements: &Statements, caller: &Caller, info: &FlightInfo) -> Result<bool> {
     let mut cancelled = false;
-    for ticket in info
+    let tickets = info
         .endpoint
         .iter()
-        .filter_map(|endpoint| endpoint.ticket.as_ref())
-    {
+        .filter_map(|endpoint| endpoint.ticket.as_ref());
+    for ticket in tickets.filter(|ticket| !is_metadata(&ticket.ticket)) {
         cancelled |= statements.cancel(caller, &ticket.ticket)?;
     }
     // A query that is polled has no endpoints yet.
@@ -125,8 +126,25 @@ pub(super) fn cancel(statements: &Statements, caller: &Caller, info: &FlightInfo
 }
 
 fn renew(statements: &Statements, caller: &Caller, endpoint: FlightEndpoint) -> Result<FlightEndpoint> {
-    let ticket = endpoint.ticket.unwrap_or_default();
-    statements.renew(caller, &ticket.ticket)
+    match &endpoint.ticket {
+        Some(ticket) if !is_metadata(&ticket.ticket) => statements.renew(caller, &ticket.ticket),
+        Some(_) => Ok(endpoint),
+        None => Err(Error::new(
+            SqlState::InvalidParameterValue,
+            "the endpoint has no ticket",
+        )),
+    }
+}
+
+/// Whether a ticket is a command that gives metadata. Such a one neither runs nor expires.
+fn is_metadata(ticket: &[u8]) -> bool {
+    let command = Any::decode(ticket).ok().map(Command::try_from);
+    command.is_some_and(|command| {
+        !matches!(
+            command,
+            Err(_) | Ok(Command::TicketStatementQuery(_) | Command::Unknown(_))
+        )
+    })
 }
 
 fn decode<M: Message + Default>(action: &Action) -> Result<M> {

@@ -16,7 +16,7 @@ use watershed_core::{Error, SqlState, net};
 
 use super::actions;
 use super::encode::FlightStream;
-use super::service::{Service, failed, no_transactions};
+use super::service::{Service, failed, no_transactions, not_taken};
 
 /// What is told beside an answer that has no room for it, handed from the command to its reply.
 #[derive(Clone, Default)]
@@ -56,9 +56,10 @@ impl std::fmt::Debug for Front {
 }
 
 /// What arrow-flight answers by itself, in our words: a command that cannot be decoded is its sender's
-/// mistake, and one without a method here is not served.
+/// mistake, as is a stream without one, and a command without a method here is not served.
 fn told(status: Status) -> Status {
     const UNSERVED: &str = " has no default implementation";
+    const MISSING: &str = "Unhandled Error: ";
     let text = status.message();
     match (status.code(), text.strip_suffix(UNSERVED)) {
         (Code::Internal, _) if text.contains("Unable to decode Any value") => {
@@ -67,11 +68,16 @@ fn told(status: Status) -> Status {
         (Code::Unimplemented, Some(method)) if method.ends_with("substrait_plan") => {
             failed(Error::unsupported("Substrait plans are not supported").with_hint("Send SQL."))
         }
-        (Code::Unimplemented, None) if text.contains("Command is missing") => failed(no_command()),
         (Code::Unimplemented, Some("do_action_end_transaction" | "do_action_end_savepoint")) => {
             failed(no_transactions())
         }
         (Code::Unimplemented, Some(_)) => failed(Error::unsupported("the command is not supported")),
+        (Code::Unimplemented, None) if text.starts_with(MISSING) => failed(no_command()),
+        // "do_get: The defined request is invalid: URL"
+        (Code::Unimplemented, None) => match text.split_once(": The defined request is invalid: ") {
+            Some((_, url)) => failed(not_taken(url)),
+            None => status,
+        },
         _ => status,
     }
 }
@@ -165,9 +171,11 @@ impl FlightService for Front {
 
     async fn do_exchange(
         &self,
-        request: Request<Streaming<FlightData>>,
+        _: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        self.0.do_exchange(request).await
+        Err(failed(Error::unsupported(
+            "DoExchange is not supported: Flight SQL has no use for it",
+        )))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
@@ -211,9 +219,13 @@ mod tests {
             Code::Unimplemented,
             "the command is not supported (SQLSTATE 0A000)",
         );
-        let nothing = Status::unimplemented("Unhandled Error: Command is missing.");
         check(
-            nothing,
+            Status::unimplemented("do_get: The defined request is invalid: type.googleapis.com/a.b.Command"),
+            Code::Unimplemented,
+            "the command \"Command\" is not supported in this call (SQLSTATE 0A000)",
+        );
+        check(
+            Status::unimplemented("Unhandled Error: Command is missing."),
             Code::InvalidArgument,
             "not even a command did (SQLSTATE 22023)",
         );

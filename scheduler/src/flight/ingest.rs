@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use arrow_flight::FlightData;
-use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::Status;
@@ -13,8 +11,9 @@ use watershed_core::{Error, Result, SqlState};
 use watershed_sql::plan::IngestMode;
 
 use super::engine::{Engine, Ingest, RowStream};
+use super::frames::Batches;
 use super::metadata::CATALOG;
-use super::{params, wire};
+use super::wire;
 
 /// Writes the rows of `frames` into the table that `command` names, and says how many they were.
 pub(super) async fn ingest(
@@ -27,20 +26,16 @@ pub(super) async fn ingest(
         return Err(Error::unsupported("bulk ingest is not supported").with_hint("Use INSERT."));
     }
     let target = target(command)?;
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(frames.map_err(FlightError::from));
-    let first = batches
-        .try_next()
-        .await
-        .map_err(|error| params::from_flight(&error))?;
+    let mut batches = Batches::of(frames);
+    let first = batches.next().await?;
     let schema = batches
         .schema()
         .cloned()
         .ok_or_else(|| Error::new(SqlState::DataException, "the sent rows have no schema"))?;
-    let rest = batches.map_err(|error| params::from_flight(&error));
     let schema = wire::plain_schema(&schema);
     let declared = Arc::clone(&schema);
     let batches = stream::iter(first.map(Ok))
-        .chain(rest)
+        .chain(batches.into_stream())
         .and_then(move |batch| std::future::ready(wire::conform(&batch, &declared)));
     let count = engine
         .ingest(session, target, RowStream::new(schema, batches.boxed()))
@@ -56,19 +51,9 @@ fn target(command: CommandStatementIngest) -> Result<Ingest> {
         )
         .with_hint(format!("The only catalog is \"{CATALOG}\".")));
     }
-    let options = command.table_definition_options.unwrap_or_default();
-    let creates = options.if_not_exist() != TableNotExistOption::Fail;
-    let mode = match options.if_exists() {
-        TableExistsOption::Replace => IngestMode::Replace,
-        TableExistsOption::Append if creates => IngestMode::CreateOrAppend,
-        TableExistsOption::Append => IngestMode::Append,
-        TableExistsOption::Unspecified | TableExistsOption::Fail if creates => IngestMode::Create,
-        TableExistsOption::Unspecified | TableExistsOption::Fail => {
-            return Err(Error::new(
-                SqlState::InvalidParameterValue,
-                "an ingest that fails whether the table exists or not",
-            ));
-        }
+    let mode = match command.table_definition_options {
+        None => IngestMode::Create,
+        Some(options) => mode(options.if_not_exist(), options.if_exists())?,
     };
     Ok(Ingest {
         schema: command.schema.filter(|name| !name.is_empty()),
@@ -76,6 +61,21 @@ fn target(command: CommandStatementIngest) -> Result<Ingest> {
         mode,
         temporary: command.temporary,
     })
+}
+
+fn mode(if_not_exist: TableNotExistOption, if_exists: TableExistsOption) -> Result<IngestMode> {
+    use {TableExistsOption as E, TableNotExistOption as N};
+    let unclear = |text| Err(Error::new(SqlState::InvalidParameterValue, text));
+    match (if_not_exist, if_exists) {
+        (N::Unspecified, _) | (_, E::Unspecified) => {
+            unclear("the ingest does not say what to do if the table exists and if it does not")
+        }
+        (N::Create | N::Fail, E::Replace) => Ok(IngestMode::Replace),
+        (N::Create, E::Append) => Ok(IngestMode::CreateOrAppend),
+        (N::Fail, E::Append) => Ok(IngestMode::Append),
+        (N::Create, E::Fail) => Ok(IngestMode::Create),
+        (N::Fail, E::Fail) => unclear("an ingest that fails whether the table exists or not"),
+    }
 }
 
 #[cfg(test)]
@@ -111,5 +111,7 @@ mod tests {
         check(N::Create, E::Append, Ok(IngestMode::CreateOrAppend));
         check(N::Create, E::Replace, Ok(IngestMode::Replace));
         check(N::Fail, E::Fail, Err(SqlState::InvalidParameterValue));
+        check(N::Unspecified, E::Append, Err(SqlState::InvalidParameterValue));
+        check(N::Create, E::Unspecified, Err(SqlState::InvalidParameterValue));
     }
 }

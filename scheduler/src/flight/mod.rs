@@ -3,8 +3,8 @@
 //! The engine behind it is an [`Engine`]; nothing here plans or runs anything. Reading order:
 //! [`engine`](Engine), `front` (what is served), `commands` (one method per command), `statement` and
 //! `prepared` (what is kept between calls), `query` (queries run), `ahead` (before they are fetched) and
-//! `parallel` (over several streams), `delivery` and `encode` (rows on their way out), `params` and
-//! `ingest` (rows on their way in), `metadata`, `sql_info` and `types`, `actions` and `options`, `auth`,
+//! `parallel` (over several streams), `delivery` and `encode` (rows on their way out), `frames`,
+//! `params` and `ingest` (rows on their way in), `metadata`, `sql_info` and `types`, `actions` and `options`, `auth`,
 //! `ticket`, `seal`.
 
 mod actions;
@@ -14,6 +14,7 @@ mod commands;
 mod delivery;
 mod encode;
 mod engine;
+mod frames;
 mod front;
 mod ingest;
 mod metadata;

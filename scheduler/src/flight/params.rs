@@ -6,8 +6,6 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow_flight::FlightData;
-use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use datafusion::scalar::ScalarValue;
 use futures::{Stream, TryStreamExt};
@@ -17,6 +15,7 @@ use watershed_core::net::from_status;
 use watershed_core::{Error, Result, SqlState};
 
 use super::engine::{Engine, Executed, Outcome, Prepared};
+use super::frames::{self, Batches};
 
 /// Bound values are kept until the statement runs.
 pub(super) const BOUND_BYTES_MAX: usize = 64 << 20;
@@ -26,10 +25,10 @@ pub(super) async fn read(
     frames: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
     declared: &Schema,
 ) -> Result<Vec<RecordBatch>> {
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(frames.map_err(FlightError::from));
+    let mut batches = Batches::of(frames);
     let mut read = Vec::new();
     let mut bytes = 0;
-    while let Some(batch) = batches.try_next().await.map_err(|error| from_flight(&error))? {
+    while let Some(batch) = batches.next().await? {
         bytes += batch.get_array_memory_size();
         if bytes > BOUND_BYTES_MAX {
             return Err(Error::new(
@@ -52,29 +51,17 @@ pub(super) async fn read(
 /// Reads the values that come with an update. `None` if there are none but a schema without columns,
 /// which some clients send with a command whose values they bound before.
 pub(super) async fn read_update(
-    mut frames: PeekableFlightDataStream,
+    mut sent: PeekableFlightDataStream,
     declared: &Schema,
 ) -> Result<Option<Vec<RecordBatch>>> {
-    let columns = match frames.peek().await {
-        Some(Ok(first)) => Schema::try_from(first)
-            .map_err(|error| from_flight(&FlightError::from(error)))?
-            .fields()
-            .len(),
+    let columns = match sent.peek().await {
+        Some(Ok(first)) => frames::columns(first)?,
         Some(Err(status)) => return Err(from_status(status)),
         None => 0,
     };
     match columns {
         0 => Ok(None),
-        _ => read(frames, declared).await.map(Some),
-    }
-}
-
-pub(super) fn from_flight(error: &FlightError) -> Error {
-    match error {
-        FlightError::Tonic(status) => from_status(status),
-        other => {
-            Error::new(SqlState::DataException, "the sent rows cannot be read").with_detail(other.to_string())
-        }
+        _ => read(sent, declared).await.map(Some),
     }
 }
 

@@ -43,7 +43,7 @@ impl Service {
                 options.results,
             ),
             prepared: PreparedStatements::new(seal, clock, options.prepared),
-            sql_info: sql_info::sql_info(engine.ingests())?,
+            sql_info: sql_info::sql_info(engine.ingests(), options.prepared.idle_max)?,
             types: types::type_info()?,
             engine,
         })
@@ -191,15 +191,16 @@ impl Service {
             Command::CommandGetExportedKeys(_)
             | Command::CommandGetImportedKeys(_)
             | Command::CommandGetCrossReference(_) => metadata::foreign_keys_schema(),
-            other => {
-                return Err(Error::unsupported(format!(
-                    "the command {:?} has no schema",
-                    other.type_url()
-                )));
-            }
+            other => return Err(not_taken(other.type_url())),
         };
         Ok(schema)
     }
+}
+
+/// A command that is none of those that a call takes.
+pub(super) fn not_taken(url: &str) -> Error {
+    let name = url.rsplit('.').next().unwrap_or(url);
+    Error::unsupported(format!("the command {name:?} is not supported in this call"))
 }
 
 /// There are no transactions, and a client that believes in one must be told.

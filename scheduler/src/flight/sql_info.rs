@@ -2,6 +2,7 @@
 //! cast to, which for a few codes is not the one that is documented.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{
@@ -50,7 +51,8 @@ const KEYWORDS: &[&str] = &[
     "WINDOW",
 ];
 
-pub(super) fn sql_info(ingests: bool) -> Result<SqlInfoData> {
+/// `handles_idle`: how long a prepared statement is kept that nobody uses.
+pub(super) fn sql_info(ingests: bool, handles_idle: Duration) -> Result<SqlInfoData> {
     use SqlInfo as I;
     let mut info = SqlInfoDataBuilder::new();
     let mut texts = |codes: &[(SqlInfo, &str)]| {
@@ -77,6 +79,8 @@ pub(super) fn sql_info(ingests: bool) -> Result<SqlInfoData> {
     for (code, value) in numbers() {
         info.append(code, value);
     }
+    let milliseconds = i32::try_from(handles_idle.as_millis()).unwrap_or(i32::MAX);
+    info.append(I::FlightSqlServerStatementTimeout, milliseconds);
     for code in LIMITS {
         info.append(*code, UNLIMITED);
     }
@@ -151,7 +155,6 @@ fn numbers() -> Vec<(SqlInfo, i32)> {
             I::FlightSqlServerTransaction,
             SqlSupportedTransaction::None as i32,
         ),
-        (I::FlightSqlServerStatementTimeout, 0),
         (I::FlightSqlServerTransactionTimeout, 0),
         (
             I::SqlIdentifierCase,
@@ -329,7 +332,10 @@ mod tests {
 
     #[test]
     fn every_code_has_the_kind_that_drivers_read() {
-        let all = sql_info(false).unwrap().record_batch([]).unwrap();
+        let all = sql_info(false, Duration::from_secs(60))
+            .unwrap()
+            .record_batch([])
+            .unwrap();
         let codes: &UInt32Array = all.column(0).as_primitive::<UInt32Type>();
         let values = all.column(1).as_union();
         for row in 0..all.num_rows() {
@@ -347,7 +353,7 @@ mod tests {
     #[test]
     fn a_few_codes_are_given_alone_and_unknown_ones_are_left_out() {
         let rows = |codes: &[u32]| {
-            sql_info(false)
+            sql_info(false, Duration::from_secs(60))
                 .unwrap()
                 .record_batch(codes.iter().copied())
                 .unwrap()

@@ -16,8 +16,11 @@ const PRECISION: &str = "ARROW:FLIGHT:SQL:PRECISION";
 const SCALE: &str = "ARROW:FLIGHT:SQL:SCALE";
 const REMARKS: &str = "ARROW:FLIGHT:SQL:REMARKS";
 const IS_AUTO_INCREMENT: &str = "ARROW:FLIGHT:SQL:IS_AUTO_INCREMENT";
+const IS_CASE_SENSITIVE: &str = "ARROW:FLIGHT:SQL:IS_CASE_SENSITIVE";
+const IS_SEARCHABLE: &str = "ARROW:FLIGHT:SQL:IS_SEARCHABLE";
 const CATALOG_NAME: &str = "ARROW:FLIGHT:SQL:CATALOG_NAME";
-const SCHEMA_NAME: &str = "ARROW:FLIGHT:SQL:SCHEMA_NAME";
+/// The specification's name, and the one that the C++ and Java libraries look for.
+const SCHEMA_NAMES: [&str; 2] = ["ARROW:FLIGHT:SQL:DB_SCHEMA_NAME", "ARROW:FLIGHT:SQL:SCHEMA_NAME"];
 const TABLE_NAME: &str = "ARROW:FLIGHT:SQL:TABLE_NAME";
 /// Where the engine says what a column is beyond its Arrow type.
 const OUR_TYPE: &str = "watershed.type";
@@ -33,9 +36,14 @@ pub fn result_schema(schema: &Schema, views: bool) -> SchemaRef {
 pub fn table_schema(schema: &Schema, catalog: &str, db_schema: &str, table: &str) -> SchemaRef {
     annotated(schema, false, |field, metadata| {
         metadata.insert(CATALOG_NAME.to_owned(), catalog.to_owned());
-        metadata.insert(SCHEMA_NAME.to_owned(), db_schema.to_owned());
+        for key in SCHEMA_NAMES {
+            metadata.insert(key.to_owned(), db_schema.to_owned());
+        }
         metadata.insert(TABLE_NAME.to_owned(), table.to_owned());
         metadata.insert(IS_AUTO_INCREMENT.to_owned(), "0".to_owned());
+        metadata.insert(IS_SEARCHABLE.to_owned(), "1".to_owned());
+        let is_text = plain(field.data_type()) == DataType::Utf8;
+        metadata.insert(IS_CASE_SENSITIVE.to_owned(), u8::from(is_text).to_string());
         if let Some(comment) = field.metadata().get(COMMENT) {
             metadata.insert(REMARKS.to_owned(), comment.clone());
         }
@@ -273,7 +281,11 @@ mod tests {
             (Some("10"), Some("2"))
         );
         assert_eq!(metadata(1, TYPE_NAME), Some("JSON"));
-        assert_eq!(metadata(1, SCHEMA_NAME), Some("s"));
+        assert_eq!(SCHEMA_NAMES.map(|key| metadata(1, key)), [Some("s"); 2]);
+        assert_eq!(
+            [0, 1].map(|field| metadata(field, IS_CASE_SENSITIVE)),
+            [Some("0"), Some("1")]
+        );
         assert!(!schema.field(0).is_nullable());
     }
 }
