@@ -102,7 +102,6 @@ fn hash(password: &[u8], salt: &[u8]) -> Result<PasswordHash> {
     Ok(PasswordHash::new(hash.to_string()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn broken(error: impl std::fmt::Display) -> Error {
     Error::internal("a password cannot be checked").with_detail(error.to_string())
 }
