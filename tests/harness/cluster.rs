@@ -142,11 +142,6 @@ impl Cluster {
         self.kill_all();
     }
 
-    /// Everything that its processes have logged.
-    pub fn log(&self) -> String {
-        self.dev.log()
-    }
-
     /// Every process lives, and queries are answered.
     #[track_caller]
     pub fn assert_goes_on(&self) {

@@ -10,6 +10,7 @@ use arrow::ipc::CompressionType;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
 
+use super::columns::VALUES_MAX;
 use super::*;
 
 fn every_type() -> RecordBatch {
