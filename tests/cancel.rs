@@ -284,12 +284,23 @@ fn statement_id(cluster: &Cluster, trial: u64) -> String {
 /// What the busiest executor uses in the window, which begins a second after a statement was ended.
 fn busiest(cluster: &Cluster, ended: Instant) -> u64 {
     if std::env::var("TRACE").is_ok() {
-        let mut last: Vec<_> = cluster.executors().iter().map(|e| processor_time(e.pid)).collect();
+        let mut last: Vec<_> = cluster
+            .executors()
+            .iter()
+            .map(|e| processor_time(e.pid))
+            .collect();
         let mut line = String::new();
         for _ in 0..30 {
             sleep(Duration::from_millis(100));
-            let now: Vec<_> = cluster.executors().iter().map(|e| processor_time(e.pid)).collect();
-            line += &format!("{:?} ", now.iter().zip(&last).map(|(a, b)| a - b).collect::<Vec<_>>());
+            let now: Vec<_> = cluster
+                .executors()
+                .iter()
+                .map(|e| processor_time(e.pid))
+                .collect();
+            line += &format!(
+                "{:?} ",
+                now.iter().zip(&last).map(|(a, b)| a - b).collect::<Vec<_>>()
+            );
             last = now;
         }
         eprintln!("{line}");
