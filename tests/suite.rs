@@ -14,6 +14,7 @@
 
 mod harness;
 
+mod cancel;
 mod cluster;
 mod contract;
 mod damage;

@@ -5,11 +5,13 @@
 //! are `watershed_core::cluster`). Everything here adapts datafusion-distributed, in one place for
 //! both sides.
 //!
-//! Reading order: [`channels`], [`session`], [`control`]; then [`staged`].
+//! Reading order: [`channels`], [`session`], [`control`], `yielding`; then [`staged`].
 
 pub mod channels;
 pub mod control;
 pub mod session;
 pub mod staged;
+mod yielding;
 
 pub use channels::Channels;
+pub use yielding::yielding;

@@ -10,12 +10,15 @@ use datafusion::config::ConfigExtension;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
-use datafusion_distributed::{DistributedConfig, DistributedExt, WorkerQueryContext, WorkerResolver};
+use datafusion_distributed::{
+    DistributedConfig, DistributedExt, WorkerPlanRewriteEvent, WorkerPlanRewriteEventResponse,
+    WorkerQueryContext, WorkerResolver,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use watershed_storage::codec::WatershedCodec;
 use watershed_storage::session::{self, StatementOptions};
 
-use crate::Channels;
+use crate::{Channels, yielding};
 
 /// Bytes that one connection may have received and not yet handed on.
 const CONNECTION_BUFFER_BYTES: usize = 8 << 20;
@@ -47,7 +50,9 @@ pub fn worker_state(
     let settings = session::statement_settings(&config)?;
     let wanted = session::config(&settings, threads);
     let config = with_options_of(config, &wanted);
-    let config = with_peers(config, channels)?;
+    let config = with_peers(config, channels)?.with_distributed_worker_plan_rewrite_handler(
+        |event: WorkerPlanRewriteEvent<'_>| yielding(event.plan).map(WorkerPlanRewriteEventResponse::new),
+    );
     let builder: SessionStateBuilder = session::state(config, runtime);
     Ok(builder.build())
 }

@@ -132,7 +132,7 @@ pub fn wrong_text(random: &mut StdRng, text: &str, others: &[&str]) -> String {
             }
             2 => {
                 let piece = wrong[at..end].to_vec();
-                wrong.splice(at..at, piece.repeat(random.random_range(1..2_000)));
+                wrong.splice(at..at, piece.repeat(random.random_range(1..300)));
             }
             3 => {
                 let other: Vec<char> = others.choose(random).unwrap_or(&"").chars().collect();

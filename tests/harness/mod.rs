@@ -9,7 +9,7 @@ mod wire;
 
 pub use cluster::{Cluster, Executor, Options, text_of};
 pub use http::get;
-pub use process::{alive, signal, steps, wait_until};
+pub use process::{alive, memory, processor_time, signal, steps, wait_until};
 pub use server::Server;
 pub use session::{Failure, Session};
 pub use wire::{Answer, Wire, frames, packed, query, ticket, unpacked};

@@ -28,6 +28,30 @@ pub fn alive(pid: u32) -> bool {
         .is_some_and(|zombie| !zombie)
 }
 
+/// The processor time that a process has used so far, in hundredths of a second.
+pub fn processor_time(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    // Of those after the name, the 12th and 13th: in user mode, and in the kernel.
+    let (_, fields) = stat.rsplit_once(") ").expect("PID (NAME) STATE …");
+    let fields: Vec<_> = fields.split(' ').collect();
+    fields[11..13]
+        .iter()
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum()
+}
+
+/// The memory that a process holds, in KiB.
+pub fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident = resident.and_then(|text| text.trim().strip_suffix(" kB"));
+    resident
+        .expect("the process holds memory")
+        .trim()
+        .parse()
+        .unwrap()
+}
+
 /// Waits until `condition` holds, and says whether it did in time.
 pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();

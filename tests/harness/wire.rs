@@ -14,6 +14,7 @@ use arrow_flight::{Action, Empty, FlightData, FlightDescriptor, FlightInfo, Poll
 use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
@@ -89,6 +90,11 @@ impl Wire {
 
     pub fn token(&self) -> MetadataValue<Ascii> {
         self.token.clone()
+    }
+
+    /// Starts something that goes on by itself.
+    pub fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.runtime.spawn(work)
     }
 
     #[track_caller]

@@ -18,6 +18,7 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use datafusion::prelude::SessionConfig;
 use watershed_cluster::staged::portable;
+use watershed_cluster::yielding;
 use watershed_core::{Error, SqlState};
 use watershed_storage::error::into_datafusion;
 
@@ -60,7 +61,7 @@ impl ExecutionEngine for Engine {
             }
             None => Ok(Transformed::no(node)),
         })?;
-        let plan = marking_errors(plan.data)?;
+        let plan = prepared(plan.data)?;
         let stage = self.inner.create_query_stage_exec(
             job_id,
             stage_id,
@@ -74,13 +75,13 @@ impl ExecutionEngine for Engine {
     }
 }
 
-/// The plan, a writer, with errors of its input marked.
-fn marking_errors(writer: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+/// The plan, a writer, with an input that yields and whose errors are marked.
+fn prepared(writer: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let inputs = writer.children().into_iter().map(|input| {
-        let marked: Arc<dyn ExecutionPlan> = Arc::new(PortableErrorsExec::new(Arc::clone(input)));
-        marked
+        let input = yielding(Arc::clone(input))?;
+        Ok(Arc::new(PortableErrorsExec::new(input)) as Arc<dyn ExecutionPlan>)
     });
-    let inputs = inputs.collect();
+    let inputs = inputs.collect::<Result<_>>()?;
     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
     writer.replace_children(inputs, options)
 }

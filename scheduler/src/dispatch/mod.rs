@@ -24,7 +24,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStat
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use watershed_cluster::{Channels, session as cluster_session};
+use watershed_cluster::{Channels, session as cluster_session, yielding};
 use watershed_core::{Result, telemetry};
 use watershed_storage::error::from_datafusion;
 use watershed_storage::session;
@@ -122,7 +122,9 @@ impl Dispatch {
 
     /// The choice alone.
     pub async fn choose(&self, state: &SessionState, job: &Job) -> Result<Choice> {
-        choice::choose(self, state, job).await
+        let mut choice = choice::choose(self, state, job).await?;
+        choice.plan = choice.plan.map(yielding).transpose().map_err(from_datafusion)?;
+        Ok(choice)
     }
 
     fn execute(

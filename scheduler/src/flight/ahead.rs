@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use futures::StreamExt;
 use futures::stream;
 use parking_lot::Mutex;
@@ -23,6 +24,10 @@ const LEASE: Duration = Duration::from_secs(60);
 /// A poll waits so long for rows. The first is answered soon, and short queries with it.
 pub(super) const FIRST_POLL: Duration = Duration::from_millis(50);
 pub(super) const NEXT_POLL: Duration = Duration::from_secs(1);
+
+/// Rows that are no more than this, and that come within this, are taken before they are fetched.
+const SHORT_BYTES: usize = 16 << 10;
+const SOON: Duration = Duration::from_millis(50);
 
 /// A query under way.
 pub(super) struct Ahead {
@@ -101,12 +106,29 @@ impl Ahead {
     }
 }
 
-/// Runs the query until there are rows.
+/// Runs the query until there are rows. What is short and comes soon is taken whole, and gives its place
+/// among those that run back.
 async fn run(query: &Query, phase: &watch::Sender<Phase>) -> Result<Phase> {
     let (mut rows, notices) = query.run().await?;
     phase.send_replace(Phase::Running(rows.progress.clone()));
-    let first = rows.batches.next().await.transpose()?;
-    let batches = stream::iter(first.map(Ok)).chain(rows.batches);
+    let mut taken = Vec::from_iter(rows.batches.next().await.transpose()?);
+    let until = Instant::now() + SOON;
+    while taken
+        .iter()
+        .map(RecordBatch::get_array_memory_size)
+        .sum::<usize>()
+        <= SHORT_BYTES
+    {
+        match tokio::time::timeout_at(until, rows.batches.next()).await {
+            Ok(Some(batch)) => taken.push(batch?),
+            Ok(None) => {
+                rows.batches = stream::empty().boxed();
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    let batches = stream::iter(taken.into_iter().map(Ok)).chain(rows.batches);
     let rows = RowStream {
         schema: rows.schema,
         batches: batches.boxed(),

@@ -50,6 +50,19 @@ async fn a_polled_query_runs_at_once_and_tells_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn a_short_answer_that_nobody_fetches_holds_nothing() {
+    let server = Server::start().await;
+    let mut client = server.client();
+    let first = poll(&mut client, asked("SELECT late")).await;
+    assert_eq!(server.streams(), 1);
+    server.engine.said.notify_one();
+    let last = poll(&mut client, first.flight_descriptor.unwrap()).await;
+    server.wait_for_streams(0).await;
+    assert_eq!(text(&fetch(&mut client, &last.info.unwrap()).await), "n; 7");
+    assert_eq!(server.executed().len(), 1);
+}
+
+#[tokio::test]
 async fn a_polled_query_is_cancelled_before_it_has_rows() {
     let server = Server::start().await;
     let mut client = server.client();

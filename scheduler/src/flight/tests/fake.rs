@@ -34,7 +34,7 @@ pub(crate) struct Fake {
     settings: Mutex<HashMap<SessionId, (Settings, String)>>,
     /// Every statement that ran, in order.
     pub(crate) executed: Mutex<Vec<String>>,
-    /// Open row streams of `SELECT endless`, as they are held.
+    /// Open row streams of `SELECT endless` and `SELECT late`, as they are held.
     pub(crate) streams: Arc<()>,
     /// Lets `SELECT late` go on.
     pub(crate) said: Arc<Notify>,
@@ -207,7 +207,7 @@ impl Engine for Fake {
             return Ok(Outcome::Rows(endless(&self.streams, &statement.schema)).into());
         }
         if statement.sql == LATE {
-            return Ok(Outcome::Rows(late(Arc::clone(&self.said), &statement.schema)).into());
+            return Ok(Outcome::Rows(late(Arc::clone(&self.said), &self.streams, &statement.schema)).into());
         }
         let frame = self
             .context
@@ -348,7 +348,7 @@ fn endless(streams: &Arc<()>, schema: &SchemaRef) -> RowStream {
 }
 
 /// One row, when the test says so; half of the way until then.
-fn late(said: Arc<Notify>, schema: &SchemaRef) -> RowStream {
+fn late(said: Arc<Notify>, streams: &Arc<()>, schema: &SchemaRef) -> RowStream {
     struct Half;
     impl Progress for Half {
         fn fraction(&self) -> Option<f64> {
@@ -361,6 +361,11 @@ fn late(said: Arc<Notify>, schema: &SchemaRef) -> RowStream {
         said.notified().await;
         Ok(batch)
     });
+    let held = Arc::clone(streams);
+    let batches = batches.chain(stream::poll_fn(move |_| {
+        let _open = &held;
+        std::task::Poll::Ready(None)
+    }));
     RowStream {
         progress: Some(Arc::new(Half)),
         ..RowStream::new(Arc::clone(schema), batches.boxed())

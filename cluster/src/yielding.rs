@@ -1,0 +1,196 @@
+//! Plans that let go of their thread now and then.
+//!
+//! A plan is cancelled by being dropped, which can only happen between two polls of it, and nothing else
+//! runs on its thread meanwhile. DataFusion's own nodes end a poll after a number of batches, however long
+//! those took; these end it after a time.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt};
+
+/// A node that has given rows for so long lets others go first.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// The same plan, of which every node yields. It looks as it did, also to those who look for nodes of a
+/// kind.
+pub fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let wrap = |inner| {
+        Ok(Transformed::yes(
+            Arc::new(YieldingExec { inner }) as Arc<dyn ExecutionPlan>
+        ))
+    };
+    plan.transform_up(wrap).data()
+}
+
+/// A node that yields, in everything else what it was.
+#[derive(Debug)]
+struct YieldingExec {
+    inner: Arc<dyn ExecutionPlan>,
+}
+
+impl DisplayAs for YieldingExec {
+    fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt_as(kind, f)
+    }
+}
+
+impl ExecutionPlan for YieldingExec {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn downcast_delegate(&self) -> Option<&dyn ExecutionPlan> {
+        Some(self.inner.as_ref())
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.inner.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.inner.children()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        self.inner.maintains_input_order()
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.inner.apply_expressions(f)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let inner = Arc::clone(&self.inner).replace_children(children, options)?;
+        Ok(Arc::new(Self { inner }))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        Ok(Box::pin(Yielding {
+            rows: self.inner.execute(partition, context)?,
+            since: None,
+            pause: None,
+        }))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        self.inner.metrics()
+    }
+}
+
+struct Yielding {
+    rows: SendableRecordBatchStream,
+    /// When it began to give rows without a pause.
+    since: Option<Instant>,
+    pause: Option<BoxFuture<'static, ()>>,
+}
+
+impl Stream for Yielding {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.poll_unpin(context));
+            self.pause = None;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let next = self.rows.poll_next_unpin(context);
+        if next.is_pending() {
+            self.since = None;
+        } else if since.elapsed() >= SLICE {
+            self.since = None;
+            // Tokio's own lets it look at connections first: word of an end comes over them.
+            self.pause = Some(tokio::task::yield_now().boxed());
+        }
+        next
+    }
+}
+
+impl RecordBatchStream for Yielding {
+    fn schema(&self) -> SchemaRef {
+        self.rows.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_plan::aggregates::AggregateExec;
+    use datafusion::physical_plan::{collect, displayable, execute_stream};
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    async fn plan(sql: &str) -> (Arc<dyn ExecutionPlan>, Arc<TaskContext>) {
+        let context = SessionContext::new();
+        let plan = context
+            .sql(sql)
+            .await
+            .unwrap()
+            .create_physical_plan()
+            .await
+            .unwrap();
+        (plan, context.task_ctx())
+    }
+
+    #[tokio::test]
+    async fn a_plan_stays_what_it_was() {
+        let (plan, context) = plan("SELECT value % 3, count(*) FROM generate_series(1, 10) GROUP BY 1").await;
+        let shown = |plan: &Arc<dyn ExecutionPlan>| displayable(plan.as_ref()).indent(true).to_string();
+        let yielding = yielding(Arc::clone(&plan)).unwrap();
+        assert_eq!(shown(&yielding), shown(&plan));
+        let mut found = 0;
+        yielding
+            .apply(|node| {
+                found += usize::from(node.is::<AggregateExec>());
+                Ok(TreeNodeRecursion::Continue)
+            })
+            .unwrap();
+        assert!(found > 0);
+        let rows = collect(Arc::clone(&yielding), context).await.unwrap();
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
+        assert!(yielding.metrics().is_some(), "of the nodes that ran");
+    }
+
+    /// An aggregate that takes very long reads all its input in one poll if that does not yield.
+    #[tokio::test]
+    async fn others_go_first_in_the_middle_of_an_aggregate() {
+        let (plan, context) = plan("SELECT sum(value) FROM generate_series(1, 100000000000)").await;
+        let mut rows = execute_stream(yielding(plan).unwrap(), context).unwrap();
+        let start = Instant::now();
+        for _ in 0..3 {
+            let polled = futures::poll!(rows.next());
+            assert!(polled.is_pending());
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
+}
