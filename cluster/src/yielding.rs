@@ -181,6 +181,19 @@ mod tests {
         assert!(yielding.metrics().is_some(), "of the nodes that ran");
     }
 
+    /// On the one thread there is, time can only be up if the plan lets others go first: a join may make
+    /// very many rows of few that it has read, without ever waiting.
+    #[tokio::test]
+    async fn others_go_first_in_the_middle_of_a_join() {
+        for condition in ["a.value % 7 = b.value % 5", "a.value % 7 < b.value % 5"] {
+            let sql = format!("SELECT count(*) FROM range(8000) a JOIN range(8000) b ON {condition}");
+            let (plan, context) = plan(&sql).await;
+            let rows = collect(yielding(plan).unwrap(), context);
+            let counted = tokio::time::timeout(Duration::from_millis(20), rows).await;
+            assert!(counted.is_err(), "{condition}");
+        }
+    }
+
     /// An aggregate that takes very long reads all its input in one poll if that does not yield.
     #[tokio::test]
     async fn others_go_first_in_the_middle_of_an_aggregate() {

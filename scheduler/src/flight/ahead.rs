@@ -21,6 +21,8 @@ use super::query::Query;
 
 /// A client that has neither polled nor fetched for so long has gone.
 const LEASE: Duration = Duration::from_secs(60);
+/// One that gave up a poll before it was answered has gone, too, unless it polls again at once.
+const GRACE: Duration = Duration::from_millis(500);
 /// A poll waits so long for rows. The first is answered soon, and short queries with it.
 pub(super) const FIRST_POLL: Duration = Duration::from_millis(50);
 pub(super) const NEXT_POLL: Duration = Duration::from_secs(1);
@@ -32,7 +34,19 @@ const SOON: Duration = Duration::from_millis(50);
 /// A query under way.
 pub(super) struct Ahead {
     phase: watch::Receiver<Phase>,
-    heard: watch::Sender<Instant>,
+    /// Until when the query is kept.
+    lease: watch::Sender<Instant>,
+}
+
+/// A poll that waits for its answer.
+struct Poll<'a>(Option<&'a watch::Sender<Instant>>);
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        if let Some(lease) = self.0 {
+            lease.send_replace(Instant::now() + GRACE);
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -60,26 +74,29 @@ impl Ahead {
     /// Starts a query. It stops when it is switched off.
     pub(super) fn start(query: Query, switch: Arc<Switch>) -> Self {
         let (phase, seen) = watch::channel(Phase::Planning);
-        let (heard, lease) = watch::channel(Instant::now());
+        let (lease, kept) = watch::channel(Instant::now() + LEASE);
         tokio::spawn(async move {
             let run = switch.run(run(&query, &phase));
             let last = tokio::select! {
                 ended = run => ended.unwrap_or_else(Phase::Failed),
-                () = left_alone(lease.clone()) => return,
+                () = left_alone(kept.clone()) => return,
             };
             // The rows are kept as long as the client is there to fetch them.
             phase.send_replace(last);
-            left_alone(lease).await;
+            left_alone(kept).await;
         });
-        Self { phase: seen, heard }
+        Self { phase: seen, lease }
     }
 
     /// How far it is. Waits a little for its rows.
     pub(super) async fn poll(&self, limit: Duration) -> Result<State> {
-        self.heard.send_replace(Instant::now());
+        self.lease.send_replace(Instant::now() + LEASE);
+        let mut poll = Poll(Some(&self.lease));
         let mut phase = self.phase.clone();
         let ended = phase.wait_for(Phase::has_ended);
-        if let Ok(Err(_)) = tokio::time::timeout(limit, ended).await {
+        let waited = tokio::time::timeout(limit, ended).await;
+        poll.0 = None;
+        if let Ok(Err(_)) = waited {
             // It was given up, and runs when its rows are fetched.
             return Ok(State::Ready);
         }
@@ -96,7 +113,7 @@ impl Ahead {
 
     /// Its rows, for the first to ask.
     pub(super) async fn take(&self) -> Result<Option<(RowStream, Notices)>> {
-        self.heard.send_replace(Instant::now());
+        self.lease.send_replace(Instant::now() + LEASE);
         let mut phase = self.phase.clone();
         match phase.wait_for(Phase::has_ended).await.as_deref() {
             Ok(Phase::Ready(rows)) => Ok(rows.lock().take()),
@@ -138,10 +155,10 @@ async fn run(query: &Query, phase: &watch::Sender<Phase>) -> Result<Phase> {
 }
 
 /// Ends when nobody has been heard of for long, or can be any more.
-async fn left_alone(mut heard: watch::Receiver<Instant>) {
+async fn left_alone(mut kept: watch::Receiver<Instant>) {
     loop {
-        let until = *heard.borrow_and_update() + LEASE;
-        match tokio::time::timeout_at(until, heard.changed()).await {
+        let until = *kept.borrow_and_update();
+        match tokio::time::timeout_at(until, kept.changed()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return,
         }

@@ -2,7 +2,6 @@
 //! gives the same rows wherever it runs.
 
 mod buckets;
-mod cooperative;
 mod options;
 
 use std::num::NonZeroUsize;
@@ -23,7 +22,6 @@ use watershed_core::store::StoreRoot;
 use crate::error::{from_datafusion, into_datafusion};
 
 use buckets::Buckets;
-use cooperative::CooperativeJoins;
 
 pub use options::StatementOptions;
 
@@ -142,7 +140,6 @@ pub fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBui
 static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     let mut state = SessionStateBuilder::new_with_default_features()
         .with_config(SessionConfig::new().with_create_default_catalog_and_schema(false))
-        .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
         .build();
     if let Err(error) = datafusion_functions_json::register_all(&mut state) {
         // It fails when a registry takes no functions; this one does, as the test below shows.
@@ -190,22 +187,6 @@ mod tests {
             value(&context, r#"SELECT json_get_int('{"a": 7}', 'a') + 1"#).await,
             "8"
         );
-    }
-
-    /// On the one thread there is, time can only be up if the join lets others have a turn.
-    #[tokio::test]
-    async fn a_join_that_makes_very_many_rows_gives_way() {
-        let (_folder, context) = context(&Settings::default());
-        for join in [
-            "JOIN range(8000) b ON a.value % 7 = b.value % 5",
-            "JOIN range(8000) b ON a.value % 7 < b.value % 5",
-        ] {
-            let sql = format!("SELECT count(*) FROM range(8000) a {join}");
-            let frame = context.sql(&sql).await.unwrap();
-            let limit = std::time::Duration::from_millis(20);
-            let counted = tokio::time::timeout(limit, frame.collect()).await;
-            assert!(counted.is_err(), "{join}");
-        }
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! How rows come: polled for, over several streams, compressed, as view types.
 
+use std::time::Duration;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
@@ -60,6 +62,20 @@ async fn a_short_answer_that_nobody_fetches_holds_nothing() {
     server.wait_for_streams(0).await;
     assert_eq!(text(&fetch(&mut client, &last.info.unwrap()).await), "n; 7");
     assert_eq!(server.executed().len(), 1);
+}
+
+#[tokio::test]
+async fn a_poll_that_is_given_up_ends_its_query() {
+    let server = Server::start().await;
+    let mut client = server.client();
+    let first = poll(&mut client, asked("SELECT late")).await;
+    assert_eq!(server.streams(), 1);
+    let again = client
+        .inner_mut()
+        .poll_flight_info(first.flight_descriptor.unwrap());
+    let answered = tokio::time::timeout(Duration::from_millis(100), again).await;
+    assert!(answered.is_err());
+    server.wait_for_streams(0).await;
 }
 
 #[tokio::test]
