@@ -12,6 +12,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
+use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -186,7 +187,7 @@ fn has_foreign_state(plan: &Plan) -> bool {
     let mut foreign = false;
     let walked = plan.apply_expressions(&mut |expr| {
         expr.apply(|inner| {
-            if format!("{inner:?}").starts_with("ScalarSubqueryExpr") {
+            if inner.downcast_ref::<ScalarSubqueryExpr>().is_some() {
                 foreign = true;
                 return Ok(TreeNodeRecursion::Stop);
             }
