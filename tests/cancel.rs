@@ -33,7 +33,7 @@ const WINDOW: Duration = Duration::from_millis(300);
 /// while asks for tasks of jobs. One that works uses thirty.
 const IDLE_TICKS: u64 = 6;
 /// The work on a batch is not interrupted, and in a debug build it takes twenty times as long.
-const SMALL_BATCHES: &str = "SET watershed.batch_size = '512'";
+const SMALL_BATCHES: &str = "SET watershed.batch_size = '128'";
 /// What a busy machine may take to answer.
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -28,6 +28,7 @@ mod python;
 mod readme;
 mod shell;
 mod slt;
+mod soak;
 mod tidy;
 mod tls;
 mod tpch;

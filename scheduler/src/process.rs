@@ -49,6 +49,8 @@ pub struct Options {
     /// Statements that run at a time, and that wait for it.
     pub max_running: usize,
     pub max_waiting: usize,
+    /// Sessions and prepared statements that nobody uses for so long end.
+    pub idle_timeout: Duration,
 }
 
 /// A scheduler that is up.
@@ -104,7 +106,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         runtime,
         membership: Arc::clone(&membership),
         dispatch,
-        sessions: Sessions::new(Arc::clone(&clock)),
+        sessions: Sessions::new(Arc::clone(&clock), options.idle_timeout),
         admission: Admission::new(options.max_running, options.max_waiting),
         queries: Queries::new(Arc::clone(&clock)),
         services: ServiceRegistry::default(),
@@ -115,7 +117,8 @@ pub async fn start(options: Options) -> Result<Scheduler> {
 
     let ready = Readiness::default();
     let mut serving = JoinSet::new();
-    let front = flight::Front::over(Arc::new(engine.clone()), clock, flight::Options::default())?;
+    let kept = flight::Options::idle_for(options.idle_timeout);
+    let front = flight::Front::over(Arc::new(engine.clone()), clock, kept)?;
     serving.spawn(net::serve_grpc(
         flight,
         Routes::new(front.server()),
