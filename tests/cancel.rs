@@ -32,6 +32,8 @@ const WINDOW: Duration = Duration::from_millis(300);
 /// Hundredths of a second that an idle executor may use in the window: it sends heartbeats, and for a
 /// while asks for tasks of jobs. One that works uses thirty.
 const IDLE_TICKS: u64 = 6;
+/// The work on a batch is not interrupted, and in a debug build it takes twenty times as long.
+const SMALL_BATCHES: &str = "SET watershed.batch_size = '128'";
 /// What a busy machine may take to answer.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -153,6 +155,7 @@ fn end(cluster: &Cluster, way: Way, path: Path, trial: u64, moment: Duration) ->
     let victim = Wire::open(cluster.flight(), "victim").patient(LIMIT);
     let friend = Wire::open(cluster.flight(), "victim").patient(LIMIT);
     run(&victim, path.setting());
+    run(&victim, SMALL_BATCHES);
     let sql = path.question(trial);
     let running = |task: &JoinHandle<_>| assert!(!task.is_finished(), "it was over before it was ended");
     match way {
@@ -283,29 +286,6 @@ fn statement_id(cluster: &Cluster, trial: u64) -> String {
 
 /// What the busiest executor uses in the window, which begins a second after a statement was ended.
 fn busiest(cluster: &Cluster, ended: Instant) -> u64 {
-    if std::env::var("TRACE").is_ok() {
-        let mut last: Vec<_> = cluster
-            .executors()
-            .iter()
-            .map(|e| processor_time(e.pid))
-            .collect();
-        let mut line = String::new();
-        for _ in 0..30 {
-            sleep(Duration::from_millis(100));
-            let now: Vec<_> = cluster
-                .executors()
-                .iter()
-                .map(|e| processor_time(e.pid))
-                .collect();
-            line += &format!(
-                "{:?} ",
-                now.iter().zip(&last).map(|(a, b)| a - b).collect::<Vec<_>>()
-            );
-            last = now;
-        }
-        eprintln!("{line}");
-        return 0;
-    }
     sleep(IDLE_AFTER.saturating_sub(ended.elapsed()));
     let used = || {
         cluster
@@ -335,7 +315,8 @@ fn executors_are_idle_a_second_later() {
     for trial in 1..=steps(TRIALS) {
         let index = trial as usize;
         let way = Way::ALL[index % Way::ALL.len()];
-        let path = Path::ALL[(index + index / Way::ALL.len()) % Path::ALL.len()];
+        // Each way meets another path in every round.
+        let path = Path::ALL[(index + 2 * (index / Way::ALL.len())) % Path::ALL.len()];
         let moment = Duration::from_millis(random.random_range(0..MOMENTS));
         let what = format!("{way:?} on {path:?} after {moment:?}");
         eprintln!("trial {trial}: {what}");

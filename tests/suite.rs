@@ -29,6 +29,7 @@ mod readme;
 mod security;
 mod shell;
 mod slt;
+mod soak;
 mod tidy;
 mod tls;
 mod tpch;

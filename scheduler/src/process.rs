@@ -52,6 +52,8 @@ pub struct Options {
     pub max_waiting: usize,
     /// Whom it lets in.
     pub login: Policy,
+    /// Sessions and prepared statements that nobody uses for so long end.
+    pub idle_timeout: Duration,
 }
 
 /// A scheduler that is up.
@@ -110,7 +112,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         runtime,
         membership: Arc::clone(&membership),
         dispatch,
-        sessions: Sessions::new(Arc::clone(&clock)),
+        sessions: Sessions::new(Arc::clone(&clock), options.idle_timeout),
         admission: Admission::new(options.max_running, options.max_waiting),
         queries: Queries::new(Arc::clone(&clock)),
         services: ServiceRegistry::default(),
@@ -121,7 +123,8 @@ pub async fn start(options: Options) -> Result<Scheduler> {
 
     let ready = Readiness::default();
     let mut serving = JoinSet::new();
-    let front = flight::Front::over(Arc::new(engine.clone()), clock, flight::Options::default())?;
+    let kept = flight::Options::idle_for(options.idle_timeout);
+    let front = flight::Front::over(Arc::new(engine.clone()), clock, kept)?;
     serving.spawn(net::serve_grpc(
         flight,
         Routes::new(front.server()),

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use watershed_core::duration;
 use watershed_core::net::{ClusterSecret, ServerTls};
 use watershed_core::{Error, Result, SqlState};
 use watershed_scheduler::auth::Policy;
@@ -66,6 +68,17 @@ pub struct Ports {
     /// Statements that wait for their turn; more are refused
     #[arg(long, default_value_t = 1_000)]
     pub max_waiting: usize,
+
+    /// Sessions, prepared statements and unfetched results that nobody uses for this long end, such as 30m
+    #[arg(long, default_value = "1h", value_parser = idle_timeout)]
+    pub idle_timeout: Duration,
+}
+
+fn idle_timeout(text: &str) -> std::result::Result<Duration, String> {
+    duration::parse(text)
+        .ok()
+        .filter(|timeout| *timeout >= Duration::from_secs(1))
+        .ok_or_else(|| "write a duration of at least 1s, such as 30m".to_owned())
 }
 
 impl Ports {
@@ -114,6 +127,7 @@ pub(super) async fn start(
         max_running: ports.max_running.max(1),
         max_waiting: ports.max_waiting,
         login,
+        idle_timeout: ports.idle_timeout,
     })
     .await
 }

@@ -17,12 +17,11 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use datafusion::prelude::SessionConfig;
+use tokio_util::sync::CancellationToken;
 use watershed_cluster::staged::portable;
 use watershed_cluster::yielding;
-use watershed_core::{Error, SqlState};
-use watershed_storage::error::into_datafusion;
 
-use super::errors::PortableErrorsExec;
+use super::errors::{PortableErrorsExec, ended};
 use super::jobs::{Jobs, RunningTask};
 use super::reader::{Files, StageReaderExec};
 
@@ -61,7 +60,7 @@ impl ExecutionEngine for Engine {
             }
             None => Ok(Transformed::no(node)),
         })?;
-        let plan = prepared(plan.data)?;
+        let plan = prepared(plan.data, &running.end)?;
         let stage = self.inner.create_query_stage_exec(
             job_id,
             stage_id,
@@ -76,10 +75,10 @@ impl ExecutionEngine for Engine {
 }
 
 /// The plan, a writer, with an input that yields and whose errors are marked.
-fn prepared(writer: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+fn prepared(writer: Arc<dyn ExecutionPlan>, end: &CancellationToken) -> Result<Arc<dyn ExecutionPlan>> {
     let inputs = writer.children().into_iter().map(|input| {
         let input = yielding(Arc::clone(input))?;
-        Ok(Arc::new(PortableErrorsExec::new(input)) as Arc<dyn ExecutionPlan>)
+        Ok(Arc::new(PortableErrorsExec::new(input, end.clone())) as Arc<dyn ExecutionPlan>)
     });
     let inputs = inputs.collect::<Result<_>>()?;
     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
@@ -108,9 +107,7 @@ impl QueryStageExecutor for Task {
     ) -> Result<Vec<ShuffleWritePartition>> {
         let done = tokio::select! {
             biased;
-            () = self.running.end.cancelled() => {
-                Err(into_datafusion(Error::new(SqlState::QueryCanceled, "the job of a task has ended")))
-            }
+            () = self.running.end.cancelled() => Err(ended()),
             done = self.stage.execute_query_stage(task_id, context) => done,
         };
         done.map_err(portable)

@@ -18,8 +18,6 @@ use crate::flight::{Principal, SessionKey};
 
 /// More sessions than this push out the one idle for longest.
 const MAX_SESSIONS: usize = 10_000;
-/// A session idle for longer than this ends.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// One client's session.
 #[derive(Debug)]
@@ -115,13 +113,16 @@ impl Table {
 /// All sessions of a scheduler.
 pub struct Sessions {
     clock: Arc<dyn Clock>,
+    /// A session idle for longer than this ends.
+    idle_max: Duration,
     table: Mutex<Table>,
 }
 
 impl Sessions {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, idle_max: Duration) -> Self {
         Self {
             clock,
+            idle_max,
             table: Mutex::default(),
         }
     }
@@ -134,7 +135,7 @@ impl Sessions {
         let known = (key.clone(), principal.clone());
         if let Some(id) = table.by_key.get(&known).copied() {
             match table.by_id.get_mut(&id) {
-                Some(entry) if now.saturating_sub(entry.used) <= IDLE_TIMEOUT => {
+                Some(entry) if now.saturating_sub(entry.used) <= self.idle_max => {
                     entry.used = now;
                     return Arc::clone(&entry.session);
                 }
@@ -142,7 +143,7 @@ impl Sessions {
             }
         }
         if table.by_id.len() >= MAX_SESSIONS {
-            make_room(&mut table, now);
+            make_room(&mut table, now, self.idle_max);
         }
         let session = Arc::new(Session {
             id: SessionId::generate(),
@@ -185,7 +186,7 @@ impl Sessions {
     pub fn sweep(&self) -> Vec<TableLayout> {
         let mut table = self.table.lock();
         let now = self.clock.elapsed();
-        for id in expired(&table, now) {
+        for id in expired(&table, now, self.idle_max) {
             table.remove(id);
         }
         std::mem::take(&mut table.unused)
@@ -221,18 +222,18 @@ fn ended() -> Error {
 }
 
 /// What is idle for too long.
-fn expired(table: &Table, now: Duration) -> Vec<SessionId> {
+fn expired(table: &Table, now: Duration, idle_max: Duration) -> Vec<SessionId> {
     table
         .by_id
         .iter()
-        .filter(|(_, entry)| now.saturating_sub(entry.used) > IDLE_TIMEOUT)
+        .filter(|(_, entry)| now.saturating_sub(entry.used) > idle_max)
         .map(|(id, _)| *id)
         .collect()
 }
 
 /// Drops what is idle for too long; where nothing is, what is idle for longest.
-fn make_room(table: &mut Table, now: Duration) {
-    let expired = expired(table, now);
+fn make_room(table: &mut Table, now: Duration, idle_max: Duration) {
+    let expired = expired(table, now, idle_max);
     let oldest = || {
         table
             .by_id
@@ -258,9 +259,11 @@ mod tests {
 
     use super::*;
 
+    const IDLE_MAX: Duration = Duration::from_secs(3_600);
+
     #[test]
     fn a_key_and_a_principal_name_a_session() {
-        let sessions = Sessions::new(Arc::new(ManualClock::default()));
+        let sessions = Sessions::new(Arc::new(ManualClock::default()), IDLE_MAX);
         let (a, b) = (SessionKey::new("a"), SessionKey::new("b"));
         let (ann, bob) = (Principal::new("ann"), Principal::new("bob"));
         let first = sessions.open(&a, &ann);
@@ -284,7 +287,7 @@ mod tests {
     #[test]
     fn their_number_and_idle_time_are_bounded() {
         let clock = Arc::new(ManualClock::default());
-        let sessions = Sessions::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let sessions = Sessions::new(Arc::clone(&clock) as Arc<dyn Clock>, IDLE_MAX);
         let principal = Principal::new(Principal::ANONYMOUS);
         let first = sessions.open(&SessionKey::new("0"), &principal);
         for index in 1..=MAX_SESSIONS {
@@ -294,7 +297,7 @@ mod tests {
         assert_eq!(sessions.len(), MAX_SESSIONS);
         assert!(sessions.get(first.id).is_err());
         let idle = sessions.open(&SessionKey::new("1"), &principal);
-        clock.advance(IDLE_TIMEOUT + Duration::from_secs(1));
+        clock.advance(IDLE_MAX + Duration::from_secs(1));
         assert_ne!(sessions.open(&SessionKey::new("1"), &principal).id, idle.id);
         assert!(sessions.sweep().is_empty());
         assert_eq!(sessions.len(), 1);
@@ -303,7 +306,7 @@ mod tests {
     #[test]
     fn what_is_temporary_ends_with_its_session() {
         let clock = Arc::new(ManualClock::default());
-        let sessions = Sessions::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let sessions = Sessions::new(Arc::clone(&clock) as Arc<dyn Clock>, IDLE_MAX);
         let principal = Principal::new(Principal::ANONYMOUS);
         let catalog = Arc::new(Catalog::empty());
         let make = |session: &Session| {
@@ -337,7 +340,7 @@ mod tests {
             SqlState::ObjectNotInPrerequisiteState
         );
         make(&second).unwrap();
-        clock.advance(IDLE_TIMEOUT + Duration::from_secs(1));
+        clock.advance(IDLE_MAX + Duration::from_secs(1));
         assert_eq!(sessions.sweep().len(), 1);
     }
 }

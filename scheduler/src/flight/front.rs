@@ -47,6 +47,12 @@ impl Front {
         self.0.statements.sweep();
         self.0.prepared.sweep();
     }
+
+    /// Prepared statements and results that are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.0.prepared.len(), self.0.statements.len())
+    }
 }
 
 impl std::fmt::Debug for Front {

@@ -66,18 +66,22 @@ pub struct Options {
     pub results: Bounds,
 }
 
-impl Default for Options {
-    fn default() -> Self {
+/// Rows that nobody has fetched by then are not wanted any more.
+const RESULTS_IDLE_MAX: Duration = Duration::from_secs(600);
+
+impl Options {
+    /// For clients that are gone when nothing was heard of them for `idle_max`.
+    pub fn idle_for(idle_max: Duration) -> Self {
         Self {
             prepared: Bounds {
                 entries_max: 10_000,
                 bytes_max: 256 << 20,
-                idle_max: Duration::from_secs(3_600),
+                idle_max,
             },
             results: Bounds {
                 entries_max: 10_000,
                 bytes_max: 128 << 20,
-                idle_max: Duration::from_secs(600),
+                idle_max: idle_max.min(RESULTS_IDLE_MAX),
             },
         }
     }

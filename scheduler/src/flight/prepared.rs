@@ -99,6 +99,11 @@ impl PreparedStatements {
         self.open.sweep();
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Closing what is not there is no error: it may have expired.
     pub(super) fn close(&self, caller: &Caller, handle: &[u8]) {
         if self.find(caller, handle).is_ok()

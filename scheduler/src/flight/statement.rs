@@ -86,6 +86,11 @@ impl Statements {
         self.pending.sweep();
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Plans a query, or executes what is none, and says where the rows are.
     pub(super) async fn submit(
         &self,

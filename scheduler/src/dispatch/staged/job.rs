@@ -239,10 +239,14 @@ impl Drop for Job {
             return;
         };
         runtime.spawn(async move {
+            let members = staged.membership.current();
+            let end = || calls::end(&members, &staged.channels, id.as_str());
             if !ended {
+                // Its tasks stop at once, before Ballista knows of it; later ones do not start.
+                end().await;
                 cancel(&staged, &id).await;
             }
-            calls::end(&staged.membership.current(), &staged.channels, id.as_str()).await;
+            end().await;
         });
     }
 }

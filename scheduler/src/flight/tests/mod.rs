@@ -29,6 +29,7 @@ type Client = FlightSqlServiceClient<Channel>;
 
 /// A server that lives as long as this.
 struct Server {
+    front: super::Front,
     engine: Arc<Fake>,
     clock: Arc<ManualClock>,
     address: SocketAddr,
@@ -46,7 +47,7 @@ impl Server {
         let front = super::Front::over(
             Arc::<Fake>::clone(&engine),
             Arc::<ManualClock>::clone(&clock),
-            Options::default(),
+            Options::idle_for(Duration::from_secs(3_600)),
         )
         .unwrap();
         let bound = net::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -58,6 +59,7 @@ impl Server {
             shutdown.clone(),
         ));
         Self {
+            front,
             engine,
             clock,
             address,

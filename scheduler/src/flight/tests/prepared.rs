@@ -183,6 +183,31 @@ async fn handles_survive_a_connection_and_end_when_closed_or_idle() {
 }
 
 #[tokio::test]
+async fn what_is_abandoned_is_swept_away() {
+    let server = Server::start().await;
+    let mut client = server.client();
+    for number in 0..50 {
+        let mut statement = client
+            .prepare(format!("SELECT {number} AS a"), None)
+            .await
+            .unwrap();
+        statement.execute().await.unwrap();
+        if number % 5 == 0 {
+            statement.close().await.unwrap();
+        }
+    }
+    assert_eq!(server.front.kept(), (40, 50));
+    server.front.sweep();
+    assert_eq!(server.front.kept(), (40, 50), "nothing is idle yet");
+    server.clock.advance(std::time::Duration::from_secs(600));
+    server.front.sweep();
+    assert_eq!(server.front.kept(), (40, 0), "results go before statements");
+    server.clock.advance(std::time::Duration::from_secs(3_000));
+    server.front.sweep();
+    assert_eq!(server.front.kept(), (0, 0));
+}
+
+#[tokio::test]
 async fn values_that_do_not_fit_are_refused() {
     let server = Server::start().await;
     let mut client = server.client();
