@@ -77,7 +77,7 @@ fn session(url: &str, number: u64) -> Vec<u8> {
             wire.act("ClosePreparedStatement", &body).unwrap();
         }
     }
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         wire.act("CloseSession", b"").unwrap();
     }
     abandoned
