@@ -4,6 +4,7 @@
 //! runs on its thread meanwhile. DataFusion's own nodes end a poll after a number of batches, however long
 //! those took; these end it after a time.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -106,6 +107,25 @@ impl ExecutionPlan for YieldingExec {
     fn metrics(&self) -> Option<MetricsSet> {
         self.inner.metrics()
     }
+
+    fn fetch(&self) -> Option<usize> {
+        self.inner.fetch()
+    }
+
+    fn dynamic_expressions_produced(&self) -> Vec<Arc<dyn PhysicalExpr>> {
+        self.inner.dynamic_expressions_produced()
+    }
+
+    /// A recursive query gives its plan the rows of the round before.
+    fn with_new_state(&self, state: Arc<dyn Any + Send + Sync>) -> Option<Arc<dyn ExecutionPlan>> {
+        let inner = self.inner.with_new_state(state)?;
+        Some(Arc::new(Self { inner }))
+    }
+
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        let inner = Arc::clone(&self.inner).reset_state()?;
+        Ok(Arc::new(Self { inner }))
+    }
 }
 
 struct Yielding {
@@ -179,6 +199,15 @@ mod tests {
         let rows = collect(Arc::clone(&yielding), context).await.unwrap();
         assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
         assert!(yielding.metrics().is_some(), "of the nodes that ran");
+    }
+
+    #[tokio::test]
+    async fn a_recursive_query_recurses() {
+        let sql = "WITH RECURSIVE n AS (SELECT 1 AS v UNION ALL \
+                   SELECT a.v + 1 FROM n a JOIN (VALUES (1), (2), (3)) AS b (v) ON a.v = b.v) SELECT v FROM n";
+        let (plan, context) = plan(sql).await;
+        let rows = collect(yielding(plan).unwrap(), context).await.unwrap();
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 4);
     }
 
     /// On the one thread there is, time can only be up if the plan lets others go first: a join may make
