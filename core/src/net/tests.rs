@@ -1,6 +1,7 @@
 //! Ports and clients of this module, talking to each other.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -56,10 +57,11 @@ async fn port(tls: Option<ServerTls>) -> Bound {
 
 /// Serves a port whose answers say which connection asked and how long its headers are.
 async fn serve(tls: Option<ServerTls>, ping: Duration) -> (String, DropGuard) {
-    let answer = |Extension(ConnectionId(number)): Extension<ConnectionId>, asked: Asked| async move {
+    let answer = |Extension(peer): Extension<Peer>, asked: Asked| async move {
+        assert_eq!(peer.address, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let length: usize = asked.headers().values().map(|value| value.len()).sum();
         [
-            ("x-connection", number.to_string()),
+            ("x-connection", peer.connection.0.to_string()),
             ("x-length", length.to_string()),
         ]
     };

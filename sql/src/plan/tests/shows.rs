@@ -20,6 +20,7 @@ async fn what_there_is() {
             &[
                 "system|executors|LIVE TABLE",
                 "system|queries|LIVE TABLE",
+                "system|sessions|LIVE TABLE",
                 "system|settings|LIVE TABLE",
                 "system|shards|LIVE TABLE",
             ],
