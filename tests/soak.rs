@@ -15,18 +15,19 @@ use crate::harness::{Cluster, Options, Wire, frames, memory, packed, steps, tick
 
 /// Sessions per step and round: with `WATERSHED_TEST_STEPS=100` there are 500, and 10,000 statements.
 const SESSIONS: u64 = 5;
-const STEPS: u64 = 8;
+const STEPS: u64 = 12;
 const STATEMENTS: u64 = 20;
 /// Sessions at the same time.
 const CLIENTS: u64 = 4;
-/// The first rounds fill what is kept for good, such as the history of statements.
-const WARM_UP: usize = 2;
+/// The first round fills what is kept for good, such as the history of statements.
+const WARM_UP: usize = 1;
 const ROUNDS: usize = 3;
 /// What the scheduler's memory may grow by, over all rounds.
 const GROWTH_KIB: u64 = 24 << 10;
-/// What is idle for so long is let go, when it is looked for.
-const IDLE: &str = "2s";
-const SWEPT: Duration = Duration::from_secs(30);
+/// What is idle for so long is let go, when it is looked for. Longer than a busy machine may stall in the
+/// middle of a session.
+const IDLE: &str = "10s";
+const SWEPT: Duration = Duration::from_secs(60);
 /// A call on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
