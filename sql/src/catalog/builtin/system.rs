@@ -34,6 +34,7 @@ pub(super) const TABLES: [Live; 5] = [
             ("error_message", Text),
         ],
         key: &["statement_id"],
+        filled: &[],
     },
     Live {
         name: "executors",
@@ -52,6 +53,7 @@ pub(super) const TABLES: [Live; 5] = [
             ("last_heartbeat_at", Timestamp),
         ],
         key: &["node_id"],
+        filled: &[],
     },
     Live {
         name: "shards",
@@ -67,6 +69,7 @@ pub(super) const TABLES: [Live; 5] = [
             ("size_bytes", BigInt),
         ],
         key: &["table_schema", "table_name", "shard_id"],
+        filled: &[],
     },
     Live {
         name: "sessions",
@@ -83,6 +86,7 @@ pub(super) const TABLES: [Live; 5] = [
             ("settings", Text),
         ],
         key: &["session_id"],
+        filled: &[],
     },
     Live {
         name: "settings",
@@ -95,5 +99,6 @@ pub(super) const TABLES: [Live; 5] = [
             ("description", Text),
         ],
         key: &["name"],
+        filled: &[],
     },
 ];
