@@ -3,11 +3,12 @@
 //! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
 //! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
 //! ran), `tables` (names become rows), `writes` (rows become commits), `ingest` (rows that a client
-//! streams), `ddl`, `credentials` (hashes and secrets on their way into the catalog), `access` (what one
+//! streams), `caches` (what they are to forget), `ddl`, `credentials` (hashes and secrets on their way into the catalog), `access` (what one
 //! may do).
 
 mod access;
 mod admission;
+mod caches;
 mod credentials;
 mod ddl;
 mod front;
@@ -31,6 +32,7 @@ use watershed_storage::delta::DeltaStore;
 use watershed_storage::layout::TableLayout;
 
 use crate::auth::Logins;
+use crate::cache::Confirmations;
 use crate::cluster::Membership;
 use crate::dispatch::Dispatch;
 use crate::system::ServiceRegistry;
@@ -57,6 +59,7 @@ pub struct Parts {
     pub admission: Admission,
     pub queries: Arc<Queries>,
     pub services: ServiceRegistry,
+    pub confirmations: Confirmations,
     /// Where clients reach this scheduler.
     pub flight_url: String,
 }

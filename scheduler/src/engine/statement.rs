@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::StatementId;
 use watershed_core::{Error, Result, SqlState, telemetry};
 use watershed_sql::authorize::{Noted, authorize};
+use watershed_sql::catalog::LiveDef;
 use watershed_sql::dialect::{self, Statement};
 use watershed_sql::plan::{self, Ingest, Plan, PlanContext};
 use watershed_storage::error::from_datafusion;
@@ -27,6 +29,7 @@ use super::{Engine, credentials, ddl, ingest, parameters, writes};
 use crate::dispatch::context::{Counters, StatementContext};
 use crate::dispatch::{Job, explain};
 use crate::flight::{Executed, Outcome, Prepared, Progress, RowStream};
+use crate::system::{self, Write, Writer};
 
 /// What a client asks for.
 enum Request<'a> {
@@ -183,7 +186,7 @@ impl Engine {
         request: &Request<'_>,
     ) -> Result<Plan> {
         let parts = self.parts();
-        let catalog = session.catalog(parts.catalog.refresh().await?);
+        let catalog = session.catalog(self.newest_catalog().await?);
         let state = parts.dispatch.session(context);
         let tables = PinnedTables::new(self, session, context, &state);
         let (access, noted) = (self.access(&catalog, session)?, Noted::default());
@@ -228,11 +231,9 @@ impl Running<'_> {
                 .await
                 .map(Done::Count),
             Plan::Insert { table, input } => writes::insert(self, &table, input).await.map(Done::Count),
-            Plan::InsertLive { table, input } => {
-                crate::system::insert(self.engine, self.context, &table, input)
-                    .await
-                    .map(Done::Count)
-            }
+            Plan::InsertLive { table, input } => self.write(Write::Insert, &table, input).await,
+            Plan::DeleteLive { table, input } => self.write(Write::Delete, &table, input).await,
+            Plan::UpdateLive { table, input } => self.write(Write::Update, &table, input).await,
             Plan::Credential(credential) => credentials::apply(self, credential).await,
             Plan::Set { name, value } => {
                 self.session.set(&name, value.as_deref())?;
@@ -258,6 +259,15 @@ impl Running<'_> {
         let (choice, rows) = self.engine.parts().dispatch.run(&job).await?;
         self.guard.path(choice.path.name(), &choice.why);
         Ok(rows)
+    }
+
+    async fn write(&self, how: Write, table: &LiveDef, input: LogicalPlan) -> Result<Done> {
+        let writer = Writer {
+            engine: self.engine,
+            session: self.session,
+            statement: self.context,
+        };
+        system::write(&writer, how, table, input).await.map(Done::Count)
     }
 
     async fn explain(&self, analyze: bool, verbose: bool, plan: Plan) -> Result<SendableRecordBatchStream> {

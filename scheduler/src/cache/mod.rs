@@ -1,0 +1,5 @@
+//! Answers that are reused.
+
+mod confirmations;
+
+pub use confirmations::Confirmations;
