@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use watershed_core::Result;
 use watershed_core::cluster::Invalidated;
-use watershed_sql::catalog::{Catalog, Since};
+use watershed_sql::catalog::{self, CacheLayer, Catalog, Since};
 
 use super::Engine;
+use crate::cache::{Layer, Layers, Limits};
 use crate::cluster::Forgetting;
 
 impl Engine {
@@ -20,7 +21,13 @@ impl Engine {
     /// Brings this scheduler's caches to what a version of the catalog says of them.
     pub async fn follow(&self, catalog: &Catalog) -> Result<()> {
         let parts = self.parts();
+        if parts.catalog.current().version <= catalog.version {
+            parts.cache.configure(layers(catalog.cache_layers()));
+        }
         if let Some(pending) = parts.confirmations.pending(catalog.invalidations()).await {
+            for key in pending.keys() {
+                parts.cache.invalidate(key).await?;
+            }
             pending.done();
             self.settle_invalidations();
         }
@@ -35,6 +42,38 @@ impl Engine {
             .confirmations
             .settle(executors.map(|executor| executor.invalidated));
     }
+}
+
+/// The rows of `cache_layers` as limits.
+fn layers(on: &[CacheLayer]) -> Layers {
+    let mut layers = Layers {
+        local: None,
+        distributed: None,
+        edge: None,
+        targets: [None; 3],
+    };
+    for layer in on {
+        let limits = layer.max_bytes().map(|max_bytes| Limits {
+            ttl: layer.ttl(),
+            max_bytes,
+        });
+        let place = match layer.layer {
+            catalog::Layer::Local => {
+                layers.local = limits;
+                Layer::Local
+            }
+            catalog::Layer::Distributed => {
+                layers.distributed = limits;
+                Layer::Distributed
+            }
+            catalog::Layer::Edge => {
+                layers.edge = Some(layer.ttl());
+                Layer::Edge
+            }
+        };
+        layers.targets[place as usize] = layer.hit_rate_target;
+    }
+    layers
 }
 
 impl Forgetting for Engine {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
-use datafusion::scalar::ScalarValue;
 use watershed_core::id::EventId;
 use watershed_core::{Error, Result, SqlState};
 use watershed_sql::authorize::Access;
@@ -46,6 +46,19 @@ pub(super) fn provider(
         row.extend(settled.map(|at| ("processed_at", instant(at))));
         rows.push(row);
     }
+    for own in parts.cache.events().list() {
+        if !may_know(catalog, access, &own.key) {
+            continue;
+        }
+        let mut row = Row::from([
+            ("event_id", text(own.id)),
+            ("cache_key", text(own.key)),
+            ("invalidation_reason", text(own.reason)),
+            ("triggered_at", instant(own.triggered_at)),
+        ]);
+        row.extend(own.processed_at.map(|at| ("processed_at", instant(at))));
+        rows.push(row);
+    }
     table(def, rows)
 }
 
@@ -64,23 +77,7 @@ fn may_know(catalog: &Catalog, access: &Access, key: &str) -> bool {
 pub(super) async fn insert(engine: &Engine, session: &Session, batches: &[RecordBatch]) -> Result<u64> {
     let parts = engine.parts();
     let catalog = session.catalog(parts.catalog.refresh().await?);
-    let keys = Keys {
-        access: engine.access(&catalog, session)?,
-        catalog: &catalog,
-        schema: session.schema(),
-        hashes: &|_| Ok(Vec::new()),
-    };
-    let now = parts.clock.now();
-    let defs = rows(batches)
-        .enumerate()
-        .map(|(index, row)| {
-            let read = read(row, &keys).map_err(|error| in_row(index, error))?;
-            Ok(InvalidationDef {
-                triggered_at: now,
-                ..read
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let defs = read_all(engine, session, &catalog, batches)?;
     let count = defs.len();
     if count > 0 {
         let applied = parts.catalog.apply(Op::Cache(CacheOp::Invalidate(defs))).await?;
@@ -89,7 +86,33 @@ pub(super) async fn insert(engine: &Engine, session: &Session, batches: &[Record
     Ok(count as u64)
 }
 
-fn read(row: Written<'_>, keys: &Keys<'_>) -> Result<InvalidationDef> {
+fn read_all(
+    engine: &Engine,
+    session: &Session,
+    catalog: &Catalog,
+    batches: &[RecordBatch],
+) -> Result<Vec<InvalidationDef>> {
+    let parts = engine.parts();
+    let keys = Keys {
+        access: engine.access(catalog, session)?,
+        catalog,
+        schema: session.schema(),
+        hashes: &|digits| {
+            let entries = parts.cache.entries()?.into_iter();
+            Ok(entries
+                .map(|entry| entry.hash)
+                .filter(|hash| hash.starts_with(digits))
+                .collect())
+        },
+    };
+    let now = parts.clock.now();
+    rows(batches)
+        .enumerate()
+        .map(|(index, row)| read(row, &keys, now).map_err(|error| in_row(index, error)))
+        .collect()
+}
+
+fn read(row: Written<'_>, keys: &Keys<'_>, now: DateTime<Utc>) -> Result<InvalidationDef> {
     for column in ["triggered_at", "processed_at"] {
         if !row.is_null(column) {
             return Err(Error::new(
@@ -107,7 +130,7 @@ fn read(row: Written<'_>, keys: &Keys<'_>) -> Result<InvalidationDef> {
         reason: row
             .text("invalidation_reason")
             .unwrap_or_else(|| REQUESTED.to_owned()),
-        triggered_at: chrono::DateTime::UNIX_EPOCH,
+        triggered_at: now,
     })
 }
 

@@ -2,9 +2,11 @@
 //! everything in `system`. One file each.
 
 mod cache_layers;
+mod cache_stats;
 mod executors;
 mod invalidations;
 mod queries;
+mod query_cache;
 mod read;
 mod rows;
 mod service_registry;
@@ -33,6 +35,7 @@ pub async fn provider(
 ) -> Result<Arc<dyn TableProvider>> {
     let parts = engine.parts();
     match (def.schema.as_str(), def.name.as_str()) {
+        (SYSTEM_SCHEMA, "cache_stats") => cache_stats::provider(parts, def),
         (SYSTEM_SCHEMA, "executors") => executors::provider(parts, def),
         (SYSTEM_SCHEMA, "queries") => {
             let access = engine.access(&parts.catalog.current(), session)?;
@@ -53,6 +56,10 @@ pub async fn provider(
             let catalog = parts.catalog.current();
             let access = engine.access(&catalog, session)?;
             invalidations::provider(engine, &catalog, &access, def)
+        }
+        (PUBLIC_SCHEMA, "distributed_query_cache") => {
+            let access = engine.access(&parts.catalog.current(), session)?;
+            query_cache::provider(parts, &access, def)
         }
         (PUBLIC_SCHEMA, "service_registry") => service_registry::provider(parts, def),
         (PUBLIC_SCHEMA, "user_shard_map" | "content_shard_map") => Ok(shard_map::provider(parts, def)),

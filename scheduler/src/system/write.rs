@@ -9,7 +9,7 @@ use watershed_core::{Error, Result};
 use watershed_sql::catalog::{LiveDef, PUBLIC_SCHEMA};
 use watershed_storage::error::from_datafusion;
 
-use super::{cache_layers, invalidations, service_registry};
+use super::{cache_layers, invalidations, query_cache, service_registry};
 use crate::dispatch::Job;
 use crate::dispatch::context::StatementContext;
 use crate::engine::{Engine, Session};
@@ -54,6 +54,9 @@ pub async fn write(writer: &Writer<'_>, how: Write, def: &LiveDef, input: Logica
         (PUBLIC_SCHEMA, "cache_invalidation_events", Write::Insert) => {
             invalidations::insert(engine, writer.session, &rows.await?).await
         }
+        (PUBLIC_SCHEMA, "distributed_query_cache", Write::Delete) => {
+            Ok(query_cache::delete(engine.parts(), &rows.await?))
+        }
         _ => Err(refused(def, how)),
     }
 }
@@ -85,6 +88,10 @@ fn refused(def: &LiveDef, how: Write) -> Error {
         (PUBLIC_SCHEMA, "cache_invalidation_events") => {
             alone("INSERT", "What was forgotten stays forgotten.")
         }
+        (PUBLIC_SCHEMA, "distributed_query_cache") => alone(
+            "DELETE",
+            "A row that goes is an answer that is found anew when it is asked for.",
+        ),
         _ if def.control => Error::unsupported(format!("writing to {schema}.{name} is not supported"))
             .with_detail(
                 "A row of this table changes how the system behaves, and this version would not act on it.",
