@@ -14,7 +14,8 @@ use super::rows::{Row, instant, integer, table, text};
 use crate::cache::EntryRecord;
 use crate::engine::Parts;
 
-/// One's own, as long as one may read all that they were made of; all for an admin.
+/// Those that were made of what one may read: one would get the same by asking. Of what reads no table,
+/// one's own; all for an admin.
 pub(super) fn provider(parts: &Parts, access: &Access, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
     let mut seen = BTreeSet::new();
     let entries = parts.cache.entries()?.into_iter();
@@ -24,9 +25,11 @@ pub(super) fn provider(parts: &Parts, access: &Access, def: &LiveDef) -> Result<
 }
 
 fn may_see(access: &Access, entry: &EntryRecord) -> bool {
+    if entry.tables.is_empty() {
+        return access.owns(&entry.principal);
+    }
     let mut tables = entry.tables.iter();
-    access.owns(&entry.principal)
-        && tables.all(|(schema, name)| access.allows(Privilege::Select, &Scope::object(schema, name)))
+    tables.all(|(schema, name)| access.allows(Privilege::Select, &Scope::object(schema, name)))
 }
 
 fn row(entry: EntryRecord) -> Row {
@@ -92,7 +95,9 @@ mod tests {
         let ada = || Access::of(&store.current().principals, "ada").unwrap();
         assert!(may_see(&ada(), &entry("ada", &["cdn_logs"])));
         assert!(!may_see(&ada(), &entry("ada", &["cdn_logs", "raw_events"])));
-        assert!(!may_see(&ada(), &entry("bob", &["cdn_logs"])));
+        assert!(may_see(&ada(), &entry("bob", &["cdn_logs"])));
+        assert!(may_see(&ada(), &entry("ada", &[])));
+        assert!(!may_see(&ada(), &entry("bob", &[])));
         assert!(may_see(
             &Access::everything("root"),
             &entry("bob", &["raw_events"])
