@@ -54,8 +54,9 @@ pub struct HeartbeatReply {
 /// What caches are to forget.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invalidated {
-    /// The number of the newest invalidation: whoever has forgotten all that `keys` name has come so far.
+    /// The number of the newest invalidation: whoever has done all this has come so far.
     pub last: u64,
-    /// `schema.table`, the hash of a query, or a prefix of either that ends in `*`.
-    pub keys: Vec<String>,
+    /// All that was made of files in these tables' folders, below the root.
+    pub folders: Vec<String>,
+    pub everything: bool,
 }

@@ -30,8 +30,8 @@ pub(crate) struct Heart {
     pub(crate) memory_limit: usize,
     /// Set while the scheduler hears us.
     pub(crate) ready: Readiness,
-    /// Forgets what a key names.
-    pub(crate) forget: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Forgets what was made of files in a folder; of all files, if none is given.
+    pub(crate) forget: Arc<dyn Fn(Option<&str>) + Send + Sync>,
 }
 
 /// Starts the thread, which tells `joined` once the scheduler has heard it, or refused it. It ends with
@@ -66,11 +66,14 @@ async fn beat(heart: Heart, joined: oneshot::Sender<Result<()>>, shutdown: Cance
         let mut pause = HEARTBEAT_INTERVAL;
         let heard = match sent {
             Ok(Ok(news)) => {
-                for key in &news.keys {
-                    (heart.forget)(key);
+                for folder in &news.folders {
+                    (heart.forget)(Some(folder));
+                }
+                if news.everything {
+                    (heart.forget)(None);
                 }
                 // That it is done is told at once.
-                if !news.keys.is_empty() && invalidated != Some(news.last) {
+                if invalidated != Some(news.last) {
                     pause = Duration::ZERO;
                 }
                 invalidated = Some(news.last);

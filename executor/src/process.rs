@@ -100,7 +100,7 @@ pub async fn run(
         memory: std::sync::Arc::clone(&runtime.memory_pool),
         memory_limit: options.memory_limit,
         ready: ready.clone(),
-        forget: std::sync::Arc::new(|key| tracing::debug!(key, "there is nothing to forget")),
+        forget: std::sync::Arc::new(|folder| tracing::debug!(folder, "there is nothing to forget")),
     };
     let (heard, hears) = oneshot::channel();
     let heartbeats = heartbeat::start(heart, heard, shutdown.clone())?;

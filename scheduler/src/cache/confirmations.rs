@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 use watershed_core::clock::Clock;
-use watershed_sql::catalog::{INVALIDATIONS_KEPT, Invalidations, Since};
+use watershed_sql::catalog::{INVALIDATIONS_KEPT, Invalidations};
 
 /// Follows the invalidations in the catalog's log by their numbers.
 #[derive(Debug)]
@@ -69,10 +69,7 @@ impl Confirmations {
         if is_done() {
             return None;
         }
-        let keys = match invalidations.since(self.applied.load(Ordering::Acquire)) {
-            Since::These(these) => these.iter().map(|one| one.def.key.clone()).collect(),
-            Since::Everything(_) => vec!["*".to_owned()],
-        };
+        let keys = invalidations.keys_since(self.applied.load(Ordering::Acquire));
         Some(Pending {
             confirmations: self,
             _applying: applying,
@@ -113,7 +110,6 @@ impl Confirmations {
 }
 
 impl Pending<'_> {
-    /// In the order in which it was asked for.
     pub fn keys(&self) -> &[String] {
         &self.keys
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use watershed_core::Result;
 use watershed_core::cluster::Invalidated;
-use watershed_sql::catalog::{self, CacheLayer, Catalog, Since};
+use watershed_sql::catalog::{self, CacheLayer, Catalog, EVERYTHING, Object};
 
 use super::Engine;
 use crate::cache::{Layer, Layers, Limits};
@@ -25,9 +25,7 @@ impl Engine {
             parts.cache.configure(layers(catalog.cache_layers()));
         }
         if let Some(pending) = parts.confirmations.pending(catalog.invalidations()).await {
-            for key in pending.keys() {
-                parts.cache.invalidate(key).await?;
-            }
+            parts.cache.invalidate(pending.keys()).await?;
             pending.done();
             self.settle_invalidations();
         }
@@ -76,23 +74,88 @@ fn layers(on: &[CacheLayer]) -> Layers {
     layers
 }
 
+/// The folders of the tables that a key names; `None` if it may name others' files, too.
+fn folders(catalog: &Catalog, key: &str) -> Option<Vec<String>> {
+    let named = |object: &&Object| {
+        let name = format!("{}.{}", object.schema(), object.name());
+        match key.strip_suffix('*') {
+            Some(prefix) => name.to_lowercase().starts_with(&prefix.to_lowercase()),
+            None => name == key,
+        }
+    };
+    if key == EVERYTHING {
+        return None;
+    }
+    let mut folders = Vec::new();
+    for object in catalog.all_objects().filter(named) {
+        match object {
+            Object::Table(table) => folders.push(table.layout.folder()),
+            // Executors know neither views nor the names that external tables' places have here.
+            Object::View(_) | Object::External(_) => return None,
+            Object::Live(_) => {}
+        }
+    }
+    Some(folders)
+}
+
 impl Forgetting for Engine {
     fn since(&self, sequence: Option<u64>) -> Invalidated {
         let catalog = self.parts().catalog.current();
         let asked = catalog.invalidations();
-        let keys = match sequence.map(|sequence| asked.since(sequence)) {
-            Some(Since::These(these)) => these.iter().map(|one| one.def.key.clone()).collect(),
+        let keys = match sequence {
+            Some(sequence) => asked.keys_since(sequence),
             // Who has not heard of any may have missed some.
             None if asked.last() == 0 => Vec::new(),
-            Some(Since::Everything(_)) | None => vec!["*".to_owned()],
+            None => vec![EVERYTHING.to_owned()],
         };
+        let folders: Option<Vec<_>> = keys.iter().map(|key| folders(&catalog, key)).collect();
         Invalidated {
             last: asked.last(),
-            keys,
+            everything: folders.is_none(),
+            folders: folders.unwrap_or_default().concat(),
         }
     }
 
     fn heard(&self) {
         self.settle_invalidations();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watershed_core::store::StoreRoot;
+    use watershed_sql::catalog::CatalogStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_become_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = StoreRoot::open(folder.path().to_str().unwrap()).unwrap();
+        let store = CatalogStore::open(&root).await.unwrap();
+        let catalog = store.current();
+        let of = |name: &str| {
+            let table = catalog.tables().find(|table| table.name == name).unwrap();
+            table.layout.folder()
+        };
+        let check = |key: &str, expected: Option<Vec<String>>| {
+            assert_eq!(folders(&catalog, key), expected, "{key}");
+        };
+        check("public.cdn_logs", Some(vec![of("cdn_logs")]));
+        check("public.r*", Some(vec![of("raw_events"), of("realtime_metrics")]));
+        check("public.cache_layers", Some(Vec::new()));
+        check("public.gone", Some(Vec::new()));
+        check(&"0f".repeat(32), Some(Vec::new()));
+        check("public.unified_metrics", None);
+        check("public.*", None);
+        check("*", None);
+    }
+
+    #[test]
+    fn rows_become_limits() {
+        let defaults = layers(Catalog::empty().cache_layers());
+        assert_eq!(defaults, Layers::default());
+        let off = layers(&[]);
+        assert_eq!((off.local, off.distributed, off.edge), (None, None, None));
     }
 }

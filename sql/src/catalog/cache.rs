@@ -1,6 +1,6 @@
 //! What the catalog keeps about caches: the layers' settings, and what was asked to be forgotten.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,10 @@ use super::record::Change;
 
 /// Invalidations that are kept. Who has missed more forgets everything.
 pub const INVALIDATIONS_KEPT: usize = 1_000;
+/// Keys that are looked for one by one. Of more, everything is forgotten: finding it again costs less.
+pub const KEYS_MAX: usize = 100;
+/// The key of everything.
+pub const EVERYTHING: &str = "*";
 
 /// The longest time to live: a year.
 const TTL_SECONDS_MAX: u32 = 31_536_000;
@@ -197,15 +201,6 @@ pub struct Invalidations {
     kept: VecDeque<Arc<InvalidationDef>>,
 }
 
-/// What came after a sequence number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Since {
-    /// All of it, oldest first.
-    These(Vec<Invalidation>),
-    /// Some of it is not kept any more: whatever was cached before the time of the newest has to go.
-    Everything(DateTime<Utc>),
-}
-
 impl Invalidations {
     /// The number of the newest; 0 if there is none.
     pub fn last(&self) -> u64 {
@@ -224,21 +219,27 @@ impl Invalidations {
             })
     }
 
-    /// What came after a number that this log, or another one, has given.
-    pub fn since(&self, sequence: u64) -> Since {
-        let known = self.last - self.kept.len() as u64;
-        match self.kept.back() {
-            // A number that was not given yet is of another log.
-            Some(newest) if sequence < known || sequence > self.last => {
-                Since::Everything(newest.triggered_at)
-            }
-            Some(_) => Since::These(
-                self.iter()
-                    .filter(|invalidation| invalidation.sequence > sequence)
-                    .collect(),
-            ),
-            None => Since::These(Vec::new()),
+    /// What is to be forgotten by who has done all up to a number, each once. Who has done more than there
+    /// is followed another log.
+    pub fn keys_since(&self, sequence: u64) -> Vec<String> {
+        let everything = || vec![EVERYTHING.to_owned()];
+        let Some(missed) = self.last.checked_sub(sequence) else {
+            return everything();
+        };
+        let missed = usize::try_from(missed).unwrap_or(usize::MAX);
+        let Some(before) = self.kept.len().checked_sub(missed) else {
+            return everything();
+        };
+        let keys: BTreeSet<&str> = self
+            .kept
+            .iter()
+            .skip(before)
+            .map(|def| def.key.as_str())
+            .collect();
+        if keys.len() > KEYS_MAX || keys.contains(EVERYTHING) {
+            return everything();
         }
+        keys.into_iter().map(str::to_owned).collect()
     }
 
     fn push(&mut self, def: InvalidationDef) {
@@ -372,7 +373,8 @@ mod tests {
     #[test]
     fn what_came_since() {
         let mut all = Invalidations::default();
-        assert_eq!(all.since(0), Since::These(Vec::new()));
+        assert!(all.keys_since(0).is_empty());
+        assert_eq!(all.keys_since(1), [EVERYTHING]);
         let at = |second: i64| DateTime::from_timestamp(second, 0).unwrap();
         let total = INVALIDATIONS_KEPT as u64 + 5;
         for number in 1..=total {
@@ -384,26 +386,25 @@ mod tests {
             });
         }
         assert_eq!((all.last(), all.iter().count()), (total, INVALIDATIONS_KEPT));
-        let numbers = |since: Since| match since {
-            Since::These(these) => these
-                .iter()
-                .map(|one| (one.sequence, one.def.event_id.clone()))
-                .collect::<Vec<_>>(),
-            Since::Everything(at) => panic!("everything before {at}"),
-        };
-        let numbered = |number: u64| (number, number.to_string());
-        assert_eq!(numbers(all.since(total)), []);
+        assert!(all.keys_since(total).is_empty());
         assert_eq!(
-            numbers(all.since(total - 2)),
-            [numbered(total - 1), numbered(total)]
+            all.keys_since(total - 2),
+            [format!("public.t{}", total - 1), format!("public.t{total}")]
         );
-        assert_eq!(numbers(all.since(5)).len(), INVALIDATIONS_KEPT);
-        for unknown in [0, 4, total + 1] {
-            assert_eq!(
-                all.since(unknown),
-                Since::Everything(at(total as i64)),
-                "{unknown}"
-            );
+        let known = total - KEYS_MAX as u64;
+        assert_eq!(all.keys_since(known).len(), KEYS_MAX);
+        for missed in [0, 4, 5, known - 1, total + 1] {
+            assert_eq!(all.keys_since(missed), [EVERYTHING], "{missed}");
         }
+        // The same over and over is one.
+        for _ in 0..=KEYS_MAX {
+            all.push(InvalidationDef {
+                event_id: "again".to_owned(),
+                key: "public.t".to_owned(),
+                reason: "request".to_owned(),
+                triggered_at: at(0),
+            });
+        }
+        assert_eq!(all.keys_since(total), ["public.t"]);
     }
 }

@@ -17,7 +17,8 @@ mod store;
 mod temporary;
 
 pub use cache::{
-    CacheLayer, CacheLayerRow, INVALIDATIONS_KEPT, Invalidation, InvalidationDef, Invalidations, Layer, Since,
+    CacheLayer, CacheLayerRow, EVERYTHING, INVALIDATIONS_KEPT, Invalidation, InvalidationDef, Invalidations,
+    Layer,
 };
 pub use model::{CATALOG_NAME, Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA, TEMPORARY_SCHEMA};
 pub use object::{ExternalDef, ExternalFormat, LiveDef, Object, ObjectKind, ObjectName, TableDef, ViewDef};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use watershed_core::error::{Error, Result, SqlState};
 
 use super::Decision;
-use crate::catalog::cache::{CacheLayer, INVALIDATIONS_KEPT, InvalidationDef};
+use crate::catalog::cache::{CacheLayer, InvalidationDef, KEYS_MAX};
 use crate::catalog::model::Catalog;
 use crate::catalog::record::Change;
 
@@ -106,10 +106,10 @@ fn unchanged(catalog: &Catalog, layer: &CacheLayer) -> Result<()> {
 }
 
 fn invalidate(catalog: &Catalog, defs: &[InvalidationDef]) -> Result<Vec<Change>> {
-    if defs.len() > INVALIDATIONS_KEPT {
+    if defs.len() > KEYS_MAX {
         return Err(Error::new(
             SqlState::InsufficientResources,
-            format!("a statement makes at most {INVALIDATIONS_KEPT} invalidations"),
+            format!("a statement makes at most {KEYS_MAX} invalidations"),
         )
         .with_hint("A cache_key that ends in * stands for all that begin like it."));
     }
@@ -247,7 +247,7 @@ mod tests {
                 SqlState::InvalidParameterValue,
             ),
             (
-                (0..=INVALIDATIONS_KEPT)
+                (0..=KEYS_MAX)
                     .map(|number| event(&number.to_string(), "x"))
                     .collect(),
                 SqlState::InsufficientResources,
