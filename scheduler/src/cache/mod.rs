@@ -14,6 +14,7 @@ pub mod fingerprint;
 mod inflight;
 mod layers;
 mod local;
+mod names;
 mod texts;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use distributed::Distributed;
 use inflight::{InFlight, Role};
 use layers::Counts;
 use local::{Local, Removed};
+use names::Names;
 
 pub use confirmations::Confirmations;
 pub use entry::{About, Entry};
@@ -250,7 +252,7 @@ impl ResultCache {
     /// Removes what any of `keys` names, in both layers: a table, a hash or a prefix of one, a prefix before
     /// `*`. Gives how many answers went.
     pub async fn invalidate(&self, keys: &[String]) -> Result<usize> {
-        let names: Vec<Names> = keys.iter().map(|key| names_of(key)).collect();
+        let names: Vec<Names> = keys.iter().map(|key| Names::of(key)).collect();
         let goes = |key: &Key, entry: &Entry| Names::any(&names, key, &entry.about);
         // What runs now may have read before whatever is the reason for this.
         self.0.flights.part(|_| true);
@@ -390,54 +392,5 @@ fn is_newer(version: &str, than: &str) -> bool {
     match (version.parse::<u64>(), than.parse::<u64>()) {
         (Ok(version), Ok(than)) => version > than,
         _ => version != than,
-    }
-}
-
-/// What an invalidation's key names.
-#[derive(Debug, PartialEq, Eq)]
-enum Names {
-    Table(String),
-    Prefix(String),
-    /// Of hashes.
-    Hash(String),
-}
-
-/// Hexadecimal digits that are taken for the beginning of a hash.
-const MIN_HASH: usize = 8;
-
-fn names_of(key: &str) -> Names {
-    let lower = key.trim().to_lowercase();
-    if let Some(prefix) = lower.strip_suffix('*') {
-        return Names::Prefix(prefix.to_owned());
-    }
-    let is_hash = lower.len() >= MIN_HASH && lower.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hash {
-        return Names::Hash(lower);
-    }
-    Names::Table(match lower.contains('.') {
-        true => lower,
-        false => format!("public.{lower}"),
-    })
-}
-
-impl Names {
-    /// Whether any of them names an entry.
-    fn any(names: &[Self], key: &Key, about: &About) -> bool {
-        let reads = about
-            .reads
-            .iter()
-            .map(|(schema, name)| format!("{schema}.{name}"));
-        let tables: Vec<String> = reads
-            .chain(about.tables.iter().cloned())
-            .map(|name| name.to_lowercase())
-            .collect();
-        let hash = key.to_string();
-        names.iter().any(|name| match name {
-            Self::Table(name) => tables.contains(name),
-            Self::Prefix(prefix) => {
-                hash.starts_with(prefix) || tables.iter().any(|table| table.starts_with(prefix))
-            }
-            Self::Hash(begin) => hash.starts_with(begin),
-        })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::LogicalPlan;
 use futures::TryStreamExt;
 use watershed_core::Result;
-use watershed_sql::catalog::{Op, TableDef};
+use watershed_sql::catalog::{LiveDef, Op, TableDef};
 use watershed_storage::delta::CommitRequest;
 use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::TableLayout;
@@ -16,6 +16,7 @@ use super::statement::Running;
 use super::{Engine, ddl};
 use crate::dispatch::context::Counters;
 use crate::dispatch::{Job, Write};
+use crate::system;
 
 /// Where the rows of a table are written.
 pub(super) fn target(engine: &Engine, layout: &TableLayout) -> Result<Write> {
@@ -29,6 +30,21 @@ pub(super) fn target(engine: &Engine, layout: &TableLayout) -> Result<Write> {
 /// `INSERT`: gives the number of rows.
 pub(super) async fn insert(running: &Running<'_>, table: &TableDef, input: LogicalPlan) -> Result<u64> {
     write(running, &table.layout, input, "INSERT").await
+}
+
+/// What a statement does to the rows of a live table: gives how many.
+pub(super) async fn live(
+    running: &Running<'_>,
+    how: system::Write,
+    table: &LiveDef,
+    input: LogicalPlan,
+) -> Result<u64> {
+    let writer = system::Writer {
+        engine: running.engine,
+        session: running.session,
+        statement: running.context,
+    };
+    system::write(&writer, how, table, input).await
 }
 
 /// `CREATE TABLE … AS`: the table appears with all its rows, or not at all.
