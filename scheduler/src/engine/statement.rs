@@ -281,15 +281,9 @@ impl Running<'_> {
                 .await
                 .map(Done::Count),
             Plan::Insert { table, input } => writes::insert(self, &table, input).await.map(Done::Count),
-            Plan::InsertLive { table, input } => writes::live(self, Write::Insert, &table, input)
-                .await
-                .map(Done::Count),
-            Plan::DeleteLive { table, input } => writes::live(self, Write::Delete, &table, input)
-                .await
-                .map(Done::Count),
-            Plan::UpdateLive { table, input } => writes::live(self, Write::Update, &table, input)
-                .await
-                .map(Done::Count),
+            Plan::InsertLive { table, input } => writes::live(self, Write::Insert, &table, input).await,
+            Plan::DeleteLive { table, input } => writes::live(self, Write::Delete, &table, input).await,
+            Plan::UpdateLive { table, input } => writes::live(self, Write::Update, &table, input).await,
             Plan::Credential(credential) => credentials::apply(self, credential).await,
             Plan::Set { name, value } => {
                 self.session.set(&name, value.as_deref())?;

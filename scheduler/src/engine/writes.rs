@@ -12,7 +12,7 @@ use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::TableLayout;
 use watershed_storage::write::written_files;
 
-use super::statement::Running;
+use super::statement::{Done, Running};
 use super::{Engine, ddl};
 use crate::dispatch::context::Counters;
 use crate::dispatch::{Job, Write};
@@ -32,19 +32,19 @@ pub(super) async fn insert(running: &Running<'_>, table: &TableDef, input: Logic
     write(running, &table.layout, input, "INSERT").await
 }
 
-/// What a statement does to the rows of a live table: gives how many.
+/// What a statement does to the rows of a live table: counts them.
 pub(super) async fn live(
     running: &Running<'_>,
     how: system::Write,
     table: &LiveDef,
     input: LogicalPlan,
-) -> Result<u64> {
+) -> Result<Done> {
     let writer = system::Writer {
         engine: running.engine,
         session: running.session,
         statement: running.context,
     };
-    system::write(&writer, how, table, input).await
+    system::write(&writer, how, table, input).await.map(Done::Count)
 }
 
 /// `CREATE TABLE … AS`: the table appears with all its rows, or not at all.

@@ -18,6 +18,7 @@ async fn what_there_is() {
         .check(
             "SHOW TABLES FROM system",
             &[
+                "system|cache_stats|LIVE TABLE",
                 "system|executors|LIVE TABLE",
                 "system|queries|LIVE TABLE",
                 "system|sessions|LIVE TABLE",
