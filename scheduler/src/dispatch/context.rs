@@ -8,9 +8,11 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::{NodeId, StatementId};
+use watershed_core::partial::{Partial, PartialNote};
 use watershed_core::settings::Settings;
 use watershed_storage::table::ScanLog;
 
+use super::partial::{Standing, Terms};
 use crate::cluster::{Members, Membership};
 use crate::flight::Progress;
 
@@ -26,6 +28,11 @@ pub struct StatementContext {
     /// Scans report here when they are planned.
     pub scans: ScanLog,
     pub counters: Counters,
+    /// What it accepts instead of a whole answer.
+    pub terms: Terms,
+    /// Set before the rows end, if some are missing.
+    pub note: PartialNote,
+    standing: Mutex<Standing>,
     suspects: Mutex<Vec<NodeId>>,
 }
 
@@ -38,6 +45,8 @@ pub struct Counters {
     pub retries: AtomicU64,
     pub completed_shards: AtomicU64,
     pub total_shards: AtomicU64,
+    /// Of the completed, those whose rows were kept from an earlier try.
+    pub reused_shards: AtomicU64,
 }
 
 impl Counters {
@@ -69,12 +78,29 @@ impl StatementContext {
         Arc::new(Self {
             id,
             now,
+            terms: Terms::of(&settings),
             settings,
             cancel,
             scans: ScanLog::default(),
             counters: Counters::default(),
+            note: PartialNote::default(),
+            standing: Mutex::default(),
             suspects: Mutex::default(),
         })
+    }
+
+    /// What the answer lacks; `None` if that is nothing, or if the rows have not ended.
+    pub fn partial(&self) -> Option<Partial> {
+        self.note.get()
+    }
+
+    /// Whether the answer may be partial.
+    pub fn standing(&self) -> Standing {
+        self.standing.lock().clone()
+    }
+
+    pub(super) fn stand(&self, standing: Standing) {
+        *self.standing.lock() = standing;
     }
 
     /// Remembers that an executor did not answer this statement, before its silence makes it dead for

@@ -61,6 +61,7 @@ pub struct QueryRecord {
     pub retries: u64,
     pub completed_shards: u64,
     pub total_shards: u64,
+    pub reused_shards: u64,
 }
 
 struct Running {
@@ -81,6 +82,7 @@ impl Running {
         record.retries = Counters::get(&counters.retries);
         record.completed_shards = Counters::get(&counters.completed_shards);
         record.total_shards = Counters::get(&counters.total_shards);
+        record.reused_shards = Counters::get(&counters.reused_shards);
         record
     }
 }
@@ -131,6 +133,7 @@ impl Queries {
             retries: 0,
             completed_shards: 0,
             total_shards: 0,
+            reused_shards: 0,
         };
         let running = Running {
             record,

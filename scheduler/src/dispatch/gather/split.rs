@@ -32,7 +32,8 @@ use datafusion::physical_plan::{
 };
 use watershed_storage::write::ShardWriteExec;
 
-use super::exec::{Fragment, ShardGatherExec, Surroundings};
+use super::exec::{ShardGatherExec, Surroundings};
+use super::fragment::Fragment;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -71,7 +72,8 @@ fn replace(
             .unwrap_or_default();
         if scan == plan.output_partitioning().partition_count() && scan > 0 {
             *fragments += 1;
-            let fragment = Fragment::new(Arc::clone(plan), leaf, is_replayable(plan));
+            let scans = &surroundings.statement.scans;
+            let fragment = Fragment::new(Arc::clone(plan), leaf, is_replayable(plan), scans);
             return Ok(Arc::new(ShardGatherExec::new(fragment, surroundings.clone())));
         }
     }
