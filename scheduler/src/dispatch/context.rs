@@ -47,6 +47,8 @@ pub struct Counters {
     pub total_shards: AtomicU64,
     /// Of the completed, those whose rows were kept from an earlier try.
     pub reused_shards: AtomicU64,
+    /// Shards that a second executor was asked for, as the first took long.
+    pub hedges: AtomicU64,
 }
 
 impl Counters {

@@ -62,6 +62,7 @@ pub struct QueryRecord {
     pub completed_shards: u64,
     pub total_shards: u64,
     pub reused_shards: u64,
+    pub hedges: u64,
 }
 
 struct Running {
@@ -83,6 +84,7 @@ impl Running {
         record.completed_shards = Counters::get(&counters.completed_shards);
         record.total_shards = Counters::get(&counters.total_shards);
         record.reused_shards = Counters::get(&counters.reused_shards);
+        record.hedges = Counters::get(&counters.hedges);
         record
     }
 }
@@ -134,6 +136,7 @@ impl Queries {
             completed_shards: 0,
             total_shards: 0,
             reused_shards: 0,
+            hedges: 0,
         };
         let running = Running {
             record,

@@ -51,7 +51,9 @@ fn row(query: QueryRecord) -> Row {
             ),
         ),
         ("shards_scanned", sum(|scan| scan.shards_scanned.len())),
+        ("shards_reused", integer(query.reused_shards)),
         ("retries", integer(query.retries)),
+        ("hedges", integer(query.hedges)),
     ]);
     row.extend(query.path.map(|path| ("execution", text(path))));
     row.extend(query.path_reason.map(|why| ("reason", text(why))));

@@ -243,6 +243,7 @@ impl Run {
                 }
             }
         }
+        telemetry::PARTIAL_ANSWERS.inc();
         let total = self.fragment.partitions();
         self.surroundings.statement.note.set(Partial {
             completed_shards: (total - missing.len()) as u64,
