@@ -41,6 +41,7 @@ impl Frozen {
         );
         session.run("SET watershed.execution = 'pipelined'");
         session.run("SET watershed.hedging = 'off'");
+        session.run("SET watershed.result_cache = 'off'");
         let owned = session.rows(
             "SELECT owner, shard_id FROM system.shards WHERE table_name = 'pairs' ORDER BY owner, shard_id",
         );
@@ -85,7 +86,7 @@ impl Frozen {
         let missing = self
             .shards
             .iter()
-            .map(|shard| json!({"table": "pairs", "shard": shard}));
+            .map(|shard| json!({"table": "public.pairs", "shard": shard}));
         Value::Array(missing.collect())
     }
 }
@@ -200,7 +201,7 @@ fn it_is_told_beside_the_rows() {
     let outcome = frozen.while_frozen(|_, cluster| shell(cluster.flight(), &["--format", "csv"], &script));
     assert_eq!(outcome.code, 0, "{outcome:?}");
     let warning = format!(
-        "WARNING: the answer is partial: {} of {SHARDS} shards; missing: shard {} of pairs",
+        "WARNING: the answer is partial: {} of {SHARDS} shards; missing: shard {} of public.pairs",
         SHARDS - frozen.shards.len(),
         frozen.shards[0]
     );

@@ -46,6 +46,8 @@ pub const DEADLINE: &str = "watershed.deadline";
 pub const HEDGING: &str = "watershed.hedging";
 pub const MIN_COMPLETENESS: &str = "watershed.min_completeness";
 pub const PARTIAL_RESULTS: &str = "watershed.partial_results";
+pub const FRAGMENT_CACHE: &str = "watershed.fragment_cache";
+pub const RESULT_CACHE: &str = "watershed.result_cache";
 pub const HOLD_BACK: &str = "watershed.hold_back";
 pub const FLIGHT_COMPRESSION: &str = "watershed.flight_compression";
 pub const FLIGHT_ENDPOINTS: &str = "watershed.flight_endpoints";
@@ -114,6 +116,12 @@ pub const SETTINGS: &[Setting] = &[
         description: "Sends texts and bytes as Arrow's view types; not every driver knows them.",
     },
     Setting {
+        name: FRAGMENT_CACHE,
+        kind: Kind::Choice(&["off", "on"]),
+        default: "on",
+        description: "Reuses what a part of a query came to over each file, as files never change.",
+    },
+    Setting {
         name: HEDGING,
         kind: Kind::Choice(&["on", "off"]),
         default: "on",
@@ -146,6 +154,12 @@ pub const SETTINGS: &[Setting] = &[
         default: "forbid",
         description: "Whether an answer may lack shards that have not finished at watershed.deadline, or whose \
                       executors were lost; it says which.",
+    },
+    Setting {
+        name: RESULT_CACHE,
+        kind: Kind::Choice(&["off", "on"]),
+        default: "on",
+        description: "Answers a query from what it came to before, over the same versions of its tables.",
     },
     Setting {
         name: TARGET_PARTITIONS,
@@ -210,6 +224,11 @@ impl Settings {
 
     pub fn execution(&self) -> &str {
         self.text(EXECUTION)
+    }
+
+    /// Whether a setting that is on or off is on.
+    pub fn is_on(&self, name: &'static str) -> bool {
+        self.text(name) == "on"
     }
 
     /// The value of a [`Kind::Choice`] setting.

@@ -90,7 +90,7 @@ impl Dispatch {
 
     /// The session in which a statement is planned.
     pub fn session(&self, statement: &StatementContext) -> SessionState {
-        let threads = self.threads.max(statement.members(&self.membership).threads());
+        let threads = self.threads.max(self.membership.current().threads());
         let config = session::config(&statement.settings, threads);
         let props = ExecutionProps::new().with_query_execution_start_time(statement.now);
         session::state(config, Arc::clone(&self.runtime))

@@ -8,7 +8,7 @@ use datafusion::physical_plan::displayable;
 pub(super) type FragmentDigest = String;
 
 pub(super) fn digest(plan: &Arc<dyn ExecutionPlan>, leaf: &Arc<dyn ExecutionPlan>) -> Option<FragmentDigest> {
-    let text = displayable(plan.as_ref()).indent(true).to_string();
+    let text = displayable(plan.as_ref()).indent(false).to_string();
     let files = displayable(leaf.as_ref()).one_line().to_string();
     let groups = files
         .find("file_groups={")

@@ -52,7 +52,8 @@ impl Pace {
     pub(super) fn finished(&self, took: Duration) {
         let mut state = self.state.lock();
         state.finished.push(took);
-        self.slow_after.send_replace(slow_after(&state.finished, self.total));
+        self.slow_after
+            .send_replace(slow_after(&state.finished, self.total));
     }
 
     /// Ends when a partition that began then is slow, and may be asked for once more.
@@ -93,10 +94,7 @@ mod tests {
     #[track_caller]
     fn check(millis: &[u64], total: usize, expected: Option<u64>) {
         let finished: Vec<_> = millis.iter().copied().map(Duration::from_millis).collect();
-        assert_eq!(
-            slow_after(&finished, total),
-            expected.map(Duration::from_millis)
-        );
+        assert_eq!(slow_after(&finished, total), expected.map(Duration::from_millis));
     }
 
     #[test]
@@ -127,7 +125,9 @@ mod tests {
         let waiting = pace.slow(began);
         tokio::pin!(waiting);
         assert!(
-            tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err(),
+            tokio::time::timeout(Duration::from_millis(20), &mut waiting)
+                .await
+                .is_err(),
             "nobody has finished"
         );
         pace.finished(Duration::from_millis(1));

@@ -3,11 +3,13 @@
 //!
 //! [`split`] finds those parts, each a `fragment`, and puts a [`ShardGatherExec`] of `exec` in their place.
 //! `run` is one execution of it, with its retries: a partition is read from a `source`, part of a `task` on
-//! an executor, or was `kept` by an earlier try; `tally` says which are there.
+//! an executor, or was `kept` by an earlier try; `tally` says which are there, `hedge` which
+//! are asked of a second executor.
 
 mod digest;
 mod exec;
 mod fragment;
+mod hedge;
 mod kept;
 mod run;
 mod source;

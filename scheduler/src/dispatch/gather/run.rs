@@ -11,14 +11,16 @@ use datafusion::execution::TaskContext;
 use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 use watershed_core::id::{NodeId, ShardId};
 use watershed_core::partial::Partial;
-use watershed_core::settings::HOLD_BACK;
+use watershed_core::settings::{HEDGING, HOLD_BACK};
 use watershed_core::{Error, SqlState, telemetry};
 use watershed_storage::error::into_datafusion;
 
 use super::exec::Surroundings;
 use super::fragment::Fragment;
+use super::hedge::Pace;
 use super::kept::{Copy, Copying, Key};
 use super::source::{FragmentReport, Source};
 use super::tally::Tally;
@@ -44,6 +46,7 @@ pub(super) struct Run {
     origins: Vec<Origin>,
     reports: Arc<Mutex<Vec<FragmentReport>>>,
     tally: Tally,
+    pace: Pace,
     /// Names of the partitions' rows, if they are of use.
     keys: Option<Vec<Key>>,
     /// In a run that may lack partitions, copies of those that have finished.
@@ -70,6 +73,12 @@ struct Arrived {
     /// Its rows, unless they were sent as they came.
     held: Option<HeldRows>,
     copy: Option<Copy>,
+}
+
+impl Arrived {
+    fn of(source: Source, (held, copy): (Option<HeldRows>, Option<Copy>)) -> Self {
+        Self { source, held, copy }
+    }
 }
 
 /// Why a partition was not read to its end.
@@ -120,11 +129,16 @@ impl Run {
                 }
             }
         }
-        let Some(origins) = origins.into_iter().collect() else {
+        let Some(origins) = origins.into_iter().collect::<Option<Vec<_>>>() else {
             return internal_err!("a partition was given to no executor");
         };
         Counters::add(&statement.counters.total_shards, partitions as u64);
+        let run: usize = origins
+            .iter()
+            .map(|origin| usize::from(matches!(origin, Origin::Executor(_))))
+            .sum();
         Ok(Self {
+            pace: Pace::new(run),
             tally: Tally::new(partitions, statement.terms.least),
             copies: may_lack.then(|| Mutex::new(std::iter::repeat_with(|| None).take(partitions).collect())),
             fragment,
@@ -151,7 +165,7 @@ impl Run {
         };
         let fetched = tokio::select! {
             biased;
-            fetched = self.fetch(partition, source, &sender) => fetched,
+            fetched = self.hedged(partition, source, &sender) => fetched,
             () = due => Err(Ended::Late),
         };
         let arrived = match fetched {
@@ -161,6 +175,9 @@ impl Run {
             Err(Ended::Lost(error)) => return self.lose(partition, error),
             Err(Ended::Late) => return self.close(),
         };
+        self.surroundings
+            .membership
+            .succeeded(&arrived.source.executor().node);
         if !self.finish(partition, arrived.copy.map(Finished::Copied)) {
             return Ok(());
         }
@@ -255,6 +272,76 @@ impl Run {
         });
     }
 
+    /// Reads a partition to its end. If it is slow, another executor is asked for it, too: the first whole
+    /// answer is taken, and the other let go.
+    async fn hedged(&self, partition: usize, source: Source, sender: &Rows) -> Result<Arrived, Ended> {
+        let began = Instant::now();
+        let statement = &self.surroundings.statement;
+        let node = source.executor().node.clone();
+        let first = self.fetch(partition, source, sender);
+        if !self.holds() || !statement.settings.is_on(HEDGING) {
+            return first.await;
+        }
+        tokio::pin!(first);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut first => Some(ended),
+            () = self.pace.slow(began) => None,
+        };
+        let ended = match (ended, self.another(partition, &node)?) {
+            (Some(ended), _) => ended,
+            (None, None) => first.await,
+            (None, Some(source)) => {
+                tracing::info!(%node, partition, statement = %statement.id, "partition is asked for twice");
+                Counters::add(&statement.counters.hedges, 1);
+                telemetry::HEDGES.inc();
+                let mut delivered = 0;
+                let second = self.read(&source, sender, &mut delivered);
+                tokio::pin!(second);
+                tokio::select! {
+                    biased;
+                    ended = &mut first => match ended {
+                        Err(Ended::Lost(_)) => second.await.map(|rows| Arrived::of(source.clone(), rows)).or(ended),
+                        ended => ended,
+                    },
+                    rows = &mut second => match rows {
+                        Ok(rows) => {
+                            self.surroundings.membership.was_slow(&node);
+                            Ok(Arrived::of(source.clone(), rows))
+                        }
+                        Err(_) => first.await,
+                    },
+                }
+            }
+        };
+        if ended.is_ok() {
+            self.pace.finished(began.elapsed());
+        }
+        ended
+    }
+
+    /// The partition as a task of its own on an executor that was not asked yet, if there is one.
+    fn another(&self, partition: usize, asked: &NodeId) -> Result<Option<Source>> {
+        let Surroundings {
+            membership,
+            statement,
+            ..
+        } = &self.surroundings;
+        let members = statement.members(membership).without(std::slice::from_ref(asked));
+        let owners = members.ring.place(self.fragment.table_shards());
+        let shard = self.fragment.shard(partition);
+        let Some(executor) = choose(&members, &owners, partition, shard) else {
+            return Ok(None);
+        };
+        let plan = self.fragment.restricted(&[partition])?;
+        Ok(Source::all_of(executor, plan, 1).next())
+    }
+
+    /// Whether no row of a partition is let go before the last of them is there.
+    fn holds(&self) -> bool {
+        self.copies.is_some() || !self.fragment.is_replayable()
+    }
+
     /// Reads a partition to its end, from one executor after the other.
     async fn fetch(&self, partition: usize, mut source: Source, sender: &Rows) -> Result<Arrived, Ended> {
         let statement = &self.surroundings.statement;
@@ -262,7 +349,7 @@ impl Run {
         let mut tries = 1;
         loop {
             let error = match self.read(&source, sender, &mut delivered).await {
-                Ok((held, copy)) => return Ok(Arrived { source, held, copy }),
+                Ok(rows) => return Ok(Arrived::of(source, rows)),
                 Err(Ended::Failed(error)) => error,
                 Err(ended) => return Err(ended),
             };
@@ -272,7 +359,7 @@ impl Run {
             };
             let node = &source.executor().node;
             tracing::info!(%node, partition, %error, "partition is read from another executor");
-            statement.suspect(node);
+            statement.suspect(node, &self.surroundings.membership);
             if tries >= MAX_TRIES {
                 return Err(Ended::Lost(exhausted(&error)));
             }
@@ -339,7 +426,7 @@ impl Run {
             (Some(_), Some(_)) => Some(self.surroundings.kept.copying()),
             _ => None,
         };
-        let mut held = (self.copies.is_some() || !self.fragment.is_replayable()).then(|| self.hold());
+        let mut held = self.holds().then(|| self.hold());
         let mut to_skip = *delivered;
         loop {
             let next = tokio::select! {
