@@ -24,6 +24,7 @@ mod flight_sql;
 mod fuzz;
 mod limits;
 mod members;
+mod partial;
 mod python;
 mod readme;
 mod security;

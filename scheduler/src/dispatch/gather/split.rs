@@ -33,7 +33,8 @@ use datafusion::physical_plan::{
 use watershed_storage::fragment;
 use watershed_storage::write::ShardWriteExec;
 
-use super::exec::{Fragment, ShardGatherExec, Surroundings};
+use super::exec::{ShardGatherExec, Surroundings};
+use super::fragment::Fragment;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -74,7 +75,7 @@ fn replace(
             *fragments += 1;
             let replayable = is_replayable(plan);
             let plan = fragment::insert(Arc::clone(plan))?;
-            let fragment = Fragment::new(plan, leaf, replayable);
+            let fragment = Fragment::new(plan, leaf, replayable, &surroundings.statement.scans);
             return Ok(Arc::new(ShardGatherExec::new(fragment, surroundings.clone())));
         }
     }
