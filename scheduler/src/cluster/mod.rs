@@ -6,4 +6,4 @@ mod service;
 
 pub use breaker::Phase;
 pub use members::{Executor, Members, Membership};
-pub use service::ControlService;
+pub use service::{ControlService, Forgetting};

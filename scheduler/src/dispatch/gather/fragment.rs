@@ -13,10 +13,11 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use watershed_core::id::ShardId;
 use watershed_core::partial::{MissingShard, Part};
+use watershed_storage::fragment::FragmentCacheExec;
 use watershed_storage::table::{ScanLog, group_shards, shard_count};
 use watershed_storage::write::ShardWriteExec;
 
-use super::split::file_scan;
+use super::split::{file_scan, shares_bounds};
 
 /// A part of a plan, and the scan whose file groups are its partitions.
 #[derive(Debug)]
@@ -79,6 +80,11 @@ impl Fragment {
         self.table_shards
     }
 
+    /// Whether the rows of a partition depend on which others its task runs.
+    pub(super) fn shares_bounds(&self) -> bool {
+        shares_bounds(&self.plan)
+    }
+
     pub(super) fn is_replayable(&self) -> bool {
         self.replayable
     }
@@ -102,6 +108,7 @@ impl Fragment {
             .downcast_ref::<SortExec>()
             .is_some_and(|sort| sort.fetch().is_some());
         self.plan.is::<AggregateExec>()
+            || self.plan.is::<FragmentCacheExec>()
             || self.plan.is::<LocalLimitExec>()
             || self.plan.is::<GlobalLimitExec>()
             || self.plan.is::<ShardWriteExec>()

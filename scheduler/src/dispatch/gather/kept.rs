@@ -12,8 +12,8 @@ use arrow::array::RecordBatch;
 use datafusion::datasource::listing::PartitionedFile;
 use parking_lot::Mutex;
 use watershed_core::settings::Settings;
+use watershed_storage::fragment::{FragmentDigest, digest};
 
-use super::digest::{FragmentDigest, digest};
 use super::fragment::Fragment;
 use super::split::file_scan;
 
@@ -61,7 +61,7 @@ impl Key {
         let scan = file_scan(fragment.leaf())?;
         let digest = digest(fragment.plan(), fragment.leaf())?;
         let key = |files: &[PartitionedFile]| Self {
-            fragment: digest.clone(),
+            fragment: digest,
             time_zone: settings.time_zone().to_owned(),
             store: scan.object_store_url.as_str().to_owned(),
             files: files.iter().map(File::of).collect(),

@@ -79,15 +79,20 @@ impl Run {
         };
         origins.resize_with(partitions, || None);
         let members = statement.members(&surroundings.membership);
+        // A shard that counts by itself is not cut short by what another one found.
+        let apart = may_lack && fragment.shares_bounds();
         for (node, partitions) in place(&fragment, &members, &origins)? {
             let Some(executor) = members.executors.get(&node) else {
                 continue;
             };
-            let plan = fragment.restricted(&partitions)?;
-            let sources = Source::all_of(executor, plan, partitions.len());
-            for (partition, source) in partitions.into_iter().zip(sources) {
-                if let Some(origin) = origins.get_mut(partition) {
-                    *origin = Some(Origin::Executor(source));
+            let tasks = partitions.chunks(if apart { 1 } else { partitions.len() });
+            for partitions in tasks {
+                let plan = fragment.restricted(partitions)?;
+                let sources = Source::all_of(executor, plan, partitions.len());
+                for (partition, source) in partitions.iter().zip(sources) {
+                    if let Some(origin) = origins.get_mut(*partition) {
+                        *origin = Some(Origin::Executor(source));
+                    }
                 }
             }
         }
@@ -246,6 +251,9 @@ impl Run {
         if let Some(report) = report {
             Counters::add(&statement.counters.bytes_scanned, report.task.bytes_scanned);
             Counters::add(&statement.counters.rows_scanned, report.task.rows_scanned);
+            Counters::add(&statement.counters.fragments_cached, report.task.fragments_cached);
+            Counters::add(&statement.counters.fragments_run, report.task.fragments_run);
+            Counters::add(&statement.counters.bytes_cached, report.task.bytes_cached);
             self.reports.lock().push(report);
         }
     }

@@ -30,6 +30,7 @@ use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
 };
+use watershed_storage::fragment;
 use watershed_storage::write::ShardWriteExec;
 
 use super::exec::{ShardGatherExec, Surroundings};
@@ -72,8 +73,9 @@ fn replace(
             .unwrap_or_default();
         if scan == plan.output_partitioning().partition_count() && scan > 0 {
             *fragments += 1;
-            let scans = &surroundings.statement.scans;
-            let fragment = Fragment::new(Arc::clone(plan), leaf, is_replayable(plan), scans);
+            let replayable = is_replayable(plan);
+            let plan = fragment::insert(Arc::clone(plan))?;
+            let fragment = Fragment::new(plan, leaf, replayable, &surroundings.statement.scans);
             return Ok(Arc::new(ShardGatherExec::new(fragment, surroundings.clone())));
         }
     }
@@ -197,6 +199,18 @@ fn has_foreign_state(plan: &Plan) -> bool {
         })
     });
     walked.is_err() || foreign
+}
+
+/// Whether partitions that run in one task tell each other which rows need not be looked at any more.
+pub(super) fn shares_bounds(plan: &Plan) -> bool {
+    let mut shares = plan
+        .downcast_ref::<SortExec>()
+        .is_some_and(|sort| sort.fetch().is_some());
+    let walked = plan.apply_expressions(&mut |expr| {
+        shares |= expr.exists(|inner| Ok(inner.downcast_ref::<DynamicFilterPhysicalExpr>().is_some()))?;
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.is_err() || shares || plan.children().into_iter().any(shares_bounds)
 }
 
 /// Whether running a partition again gives the same rows in the same order, so that a retry can skip
