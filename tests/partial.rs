@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow_flight::Ticket;
 use serde_json::{Value, json};
+use watershed_core::shard::shard_of_i64;
 
 use crate::harness::{Cluster, Executor, Options, Session, Wire, query, signal, ticket, wait_until};
 use crate::python;
@@ -89,6 +90,12 @@ impl Frozen {
             .map(|shard| json!({"table": "public.pairs", "shard": shard}));
         Value::Array(missing.collect())
     }
+}
+
+/// An id of the table that is in a shard.
+fn id_in(shard: u64) -> String {
+    let id = (1..=4_000).find(|id| u64::from(shard_of_i64(*id, SHARDS as u32)) == shard);
+    id.expect("every shard has rows").to_string()
 }
 
 /// What `system.queries` says of the latest run of a statement.
@@ -180,6 +187,7 @@ fn it_is_told_beside_the_rows() {
     let settings = [
         "SET watershed.execution = 'pipelined'",
         "SET watershed.hedging = 'off'",
+        "SET watershed.result_cache = 'off'",
         "SET watershed.partial_results = 'allow'",
         "SET watershed.deadline = '1500ms'",
     ];
@@ -217,6 +225,32 @@ fn update(sql: &str) -> Vec<u8> {
         query: sql.to_owned(),
         transaction_id: None,
     }))
+}
+
+/// What is slow is asked of another executor, so that nothing is missing.
+#[test]
+fn a_frozen_executor_costs_no_time_where_another_is_asked() {
+    let mut frozen = Frozen::prepare();
+    let one_shard = frozen.shards[0];
+    let whole = frozen.session.rows(QUESTION);
+    frozen.session.run("SET watershed.hedging = 'on'");
+    frozen.due();
+    // One of the frozen executor's shards alone: one in ten may be asked for twice.
+    let others = (0..SHARDS as u64).filter(|shard| !frozen.shards.contains(shard));
+    let ids: Vec<_> = others.take(3).chain([one_shard]).map(id_in).collect();
+    let only = format!(
+        "SELECT count(*), sum(v) FROM pairs WHERE id IN ({})",
+        ids.join(", ")
+    );
+    let expected = frozen.session.rows(&only);
+    let answer = frozen.while_frozen(|session, _| session.rows(&only));
+    assert_eq!(answer, expected);
+    let hedges = frozen.session.value(
+        "SELECT hedges FROM system.queries WHERE statement LIKE 'SELECT count(*), sum(v)%' \
+         ORDER BY started_at DESC LIMIT 1",
+    );
+    assert_eq!(hedges, "1");
+    assert_eq!(frozen.session.rows(QUESTION), whole);
 }
 
 #[test]

@@ -18,6 +18,7 @@ QUESTION = "SELECT k, count(*), sum(v), count(DISTINCT v) FROM pairs GROUP BY k 
 SETTINGS = [
     "SET watershed.execution = 'pipelined'",
     "SET watershed.hedging = 'off'",
+    "SET watershed.result_cache = 'off'",
     "SET watershed.partial_results = 'allow'",
     "SET watershed.deadline = '1500ms'",
 ]

@@ -348,7 +348,7 @@ mod tests {
         assert!(membership.spared().is_empty(), "it never joined");
         membership.heard(heartbeat("a", 1)).unwrap();
         fail();
-        assert_eq!(membership.spared(), [node.clone()]);
+        assert_eq!(membership.spared(), std::slice::from_ref(&node));
         assert_eq!(membership.breaker(&node), Phase::Open);
         membership.heard(heartbeat("a", 2)).unwrap();
         assert_eq!(membership.breaker(&node), Phase::Closed);

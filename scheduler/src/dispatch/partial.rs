@@ -196,3 +196,65 @@ fn finished(counters: &Counters) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use tokio_util::sync::CancellationToken;
+    use watershed_core::id::StatementId;
+
+    use super::*;
+
+    /// What a statement fails with at its deadline; none if it may go on.
+    async fn at_deadline(allowed: bool, standing: Standing) -> Option<Error> {
+        let mut settings = Settings::default();
+        settings.set(DEADLINE, "1ms").unwrap();
+        settings
+            .set(PARTIAL_RESULTS, if allowed { "allow" } else { "forbid" })
+            .unwrap();
+        let statement = StatementContext::new(
+            StatementId::generate(),
+            DateTime::UNIX_EPOCH,
+            settings,
+            CancellationToken::new(),
+        );
+        Counters::add(&statement.counters.total_shards, 4);
+        Counters::add(&statement.counters.completed_shards, 3);
+        statement.stand(standing);
+        tokio::time::timeout(Duration::from_millis(100), overdue(&statement))
+            .await
+            .ok()
+    }
+
+    #[tokio::test]
+    async fn late_statements_fail_unless_their_answer_is_partial() {
+        let error = at_deadline(false, Standing::Undecided).await.unwrap();
+        assert_eq!(error.code(), SqlState::QueryCanceled);
+        assert_eq!(
+            error.message(),
+            "the statement ran longer than watershed.deadline, 1ms"
+        );
+        assert_eq!(error.detail(), Some("3 of 4 shards had finished"));
+        assert!(error.hint().is_some_and(|hint| hint.contains("partial_results")));
+        let error = at_deadline(true, Standing::Whole("it writes".to_owned()))
+            .await
+            .unwrap();
+        assert_eq!(error.detail(), Some("its answer cannot be partial: it writes"));
+        assert!(at_deadline(true, Standing::Undecided).await.is_some());
+        assert!(at_deadline(true, Standing::Partial).await.is_none());
+    }
+
+    #[test]
+    fn too_few_shards_are_counted() {
+        let deadline = Deadline {
+            at: Instant::now(),
+            after: Duration::from_millis(300),
+        };
+        let detail = |finished| too_few(deadline, finished, 4).detail().map(ToOwned::to_owned);
+        assert_eq!(detail(0).as_deref(), Some("none of 4 shards had finished"));
+        assert_eq!(
+            detail(1).as_deref(),
+            Some("1 of 4 shards had finished, less than watershed.min_completeness asks for")
+        );
+    }
+}

@@ -330,4 +330,41 @@ mod tests {
         );
         assert!(guarded.next().await.is_none());
     }
+
+    #[tokio::test]
+    async fn what_is_missing_is_told_after_the_rows() {
+        let partial = Partial {
+            completed_shards: 1,
+            total_shards: 2,
+            missing_shards: Vec::new(),
+        };
+        for told in [None, Some(partial)] {
+            let batch = one(Arc::new(Int32Array::from_iter_values(0..3)));
+            let schema = batch.schema();
+            let rows = RowStream::new(Arc::clone(&schema), stream::iter([Ok(batch)]).boxed());
+            let note = rows.partial.clone();
+            let mut frames = encode(
+                rows,
+                schema,
+                Bytes::new(),
+                &Switch::default(),
+                IpcWriteOptions::default(),
+            );
+            for _ in ["schema", "rows"] {
+                assert!(frames.next().await.unwrap().unwrap().app_metadata.is_empty());
+            }
+            // As late as this.
+            if let Some(told) = &told {
+                note.set(told.clone());
+            }
+            let last = frames.try_next().await.unwrap();
+            let closing = last.as_ref().map(|frame| Closing::from_json(&frame.app_metadata));
+            assert_eq!(closing.clone().and_then(|closing| closing.partial), told);
+            assert_eq!(
+                closing.is_some_and(|closing| !closing.notices.is_empty()),
+                told.is_some()
+            );
+            assert!(frames.next().await.is_none());
+        }
+    }
 }

@@ -17,7 +17,7 @@ use watershed_storage::fragment::FragmentCacheExec;
 use watershed_storage::table::{ScanLog, group_shards, shard_count};
 use watershed_storage::write::ShardWriteExec;
 
-use super::split::file_scan;
+use super::split::{file_scan, shares_bounds};
 
 /// A part of a plan, and the scan whose file groups are its partitions.
 #[derive(Debug)]
@@ -78,6 +78,11 @@ impl Fragment {
 
     pub(super) fn table_shards(&self) -> u32 {
         self.table_shards
+    }
+
+    /// Whether the rows of a partition depend on which others its task runs.
+    pub(super) fn shares_bounds(&self) -> bool {
+        shares_bounds(&self.plan)
     }
 
     pub(super) fn is_replayable(&self) -> bool {

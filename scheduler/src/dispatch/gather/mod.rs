@@ -2,11 +2,12 @@
 //! task per executor and one partition per shard; what is above them runs in the scheduler.
 //!
 //! [`split`] finds those parts, each a `fragment`, and puts a [`ShardGatherExec`] of `exec` in their place.
-//! `run` is one execution of it, with its retries: a partition is read from a `source`, part of a `task` on
-//! an executor, or was `kept` by an earlier try; `tally` says which are there, `hedge` which
+//! `run` is one execution of it: `fetch` reads a partition, through the loss of executors, from a `source`,
+//! part of a `task` on an executor; or it was `kept` by an earlier try; `tally` says which are there, `hedge` which
 //! are asked of a second executor.
 
 mod exec;
+mod fetch;
 mod fragment;
 mod hedge;
 mod kept;
@@ -18,9 +19,9 @@ mod task;
 
 pub(crate) use exec::gathers;
 pub use exec::{ShardGatherExec, Surroundings};
+pub(crate) use fetch::no_executor;
 pub use fragment::Fragment;
 pub use kept::KeptShards;
-pub(crate) use run::no_executor;
 pub use source::FragmentReport;
 pub use split::{SplitOptions, split};
 pub(crate) use split::{file_scan, plan_bytes};

@@ -201,6 +201,18 @@ fn has_foreign_state(plan: &Plan) -> bool {
     walked.is_err() || foreign
 }
 
+/// Whether partitions that run in one task tell each other which rows need not be looked at any more.
+pub(super) fn shares_bounds(plan: &Plan) -> bool {
+    let mut shares = plan
+        .downcast_ref::<SortExec>()
+        .is_some_and(|sort| sort.fetch().is_some());
+    let walked = plan.apply_expressions(&mut |expr| {
+        shares |= expr.exists(|inner| Ok(inner.downcast_ref::<DynamicFilterPhysicalExpr>().is_some()))?;
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.is_err() || shares || plan.children().into_iter().any(shares_bounds)
+}
+
 /// Whether running a partition again gives the same rows in the same order, so that a retry can skip
 /// what was delivered before.
 fn is_replayable(plan: &Plan) -> bool {
