@@ -5,10 +5,9 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use watershed_core::{Error, Result};
 
-use super::queries::ran;
 use crate::answer::{Cell, cells, difference};
 use crate::demo::{EXECUTORS, Stage};
-use crate::processes::executor_name;
+use crate::processes::{executor_name, ran};
 use crate::show::duration;
 
 /// How long the query should run, so that there is time to kill somebody.

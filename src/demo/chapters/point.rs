@@ -3,9 +3,9 @@
 use watershed_core::Result;
 use watershed_core::shard::shard_of_i64;
 
-use super::queries::ran;
 use crate::answer::{Cell, cells, difference};
 use crate::demo::Stage;
+use crate::processes::ran;
 use crate::show::duration;
 
 const SHARDS: u32 = 16;
