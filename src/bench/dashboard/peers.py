@@ -46,7 +46,7 @@ class DuckDB:
 
     def worker(self):
         cursor = self.database.cursor()
-        return lambda sql: cursor.execute(sql).fetchall()
+        return lambda sql: cursor.execute(sql).to_arrow_table()
 
 
 class ChDB:

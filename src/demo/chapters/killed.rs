@@ -27,6 +27,8 @@ pub(super) async fn play(stage: &mut Stage) -> Result<()> {
         .session
         .update("SET watershed.execution = 'pipelined'")
         .await?;
+    // What is cached needs no executor.
+    stage.session.without_caches().await?;
     let (_, once) = ask(stage, &fingerprints(1)).await?;
     let rounds = (LONG.as_secs_f64() / once.as_secs_f64()).ceil().max(1.0) as usize;
     let sql = fingerprints(rounds.min(ROUNDS_MAX));
@@ -67,7 +69,12 @@ pub(super) async fn play(stage: &mut Stage) -> Result<()> {
         break;
     }
     aftermath(stage).await?;
-    stage.session.update("SET watershed.execution = 'auto'").await?;
+    for setting in ["execution", "result_cache", "fragment_cache"] {
+        stage
+            .session
+            .update(&format!("RESET watershed.{setting}"))
+            .await?;
+    }
     Ok(())
 }
 

@@ -34,9 +34,9 @@ WHERE user_id = {user}"
     story.tell("");
     story.sql(&sql);
     let (batch, first) = story.timed(session.rows(&sql)).await?;
+    let ran = ran(session, &sql).await?;
     let (again, second) = story.timed(session.rows(&sql)).await?;
     story.rows(&batch)?;
-    let ran = ran(session, &sql).await?;
     story.tell(format_args!(
         "{ran}; {} the first time, {} the second, {}",
         duration(first),
