@@ -105,7 +105,7 @@ impl Files {
         let inserted = session
             .update(&format!(
                 "INSERT INTO files (shard_key, v, ms, edge, part)
-                 SELECT CASE v % {SHARDS}{cases} END, v, v * 7919 % 1009, 'edge-' || v % {LABELS}, v / {per_partition}
+                 SELECT CASE v % {SHARDS}{cases} END, v, v * 7919 % 1009, 'edge-' || (v % {LABELS}), v / {per_partition}
                  FROM generate_series({from}, {to}, {step}) AS s(v)"
             ))
             .await?;
