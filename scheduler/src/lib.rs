@@ -8,6 +8,7 @@
 //! this), [`flight`] (the port), [`auth`] (whom it lets in) and [`process`] (the wiring).
 
 pub mod auth;
+pub mod cache;
 pub mod cluster;
 pub mod dispatch;
 pub mod engine;

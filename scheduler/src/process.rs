@@ -19,6 +19,7 @@ use watershed_storage::delta::DeltaStore;
 use watershed_storage::session::{self, Resources};
 
 use crate::auth::{Logins, Policy};
+use crate::cache::ResultCache;
 use crate::cluster::{ControlService, Membership};
 use crate::dispatch::Dispatch;
 use crate::dispatch::staged::Staged;
@@ -31,6 +32,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often what clients have left behind is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often cached answers are looked at for their age.
+const CACHE_SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// After how many such rounds those on the store are listed.
+const STORE_ROUNDS: u64 = 10;
 /// How often the files of the certificate are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -108,6 +113,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         catalog,
         logins,
         delta: DeltaStore::new(options.store.clone()),
+        cache: ResultCache::new(&options.store, Arc::clone(&clock)),
         root: options.store,
         runtime,
         membership: Arc::clone(&membership),
@@ -131,6 +137,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         shutdown.clone(),
     ));
     serving.spawn(sweep(engine.clone(), front, shutdown.clone()));
+    serving.spawn(sweep_cache(engine.parts().cache.clone(), shutdown.clone()));
     if let Some(tls) = options.tls {
         let watching = tls.watch(CERTIFICATE_INTERVAL, shutdown.clone());
         serving.spawn(async move {
@@ -182,6 +189,22 @@ async fn sweep(engine: Engine, front: flight::Front, shutdown: CancellationToken
         engine.sweep().await;
     }
     Ok(())
+}
+
+/// Removes answers that are too old or too much.
+async fn sweep_cache(cache: ResultCache, shutdown: CancellationToken) -> Result<()> {
+    let mut rounds = 0_u64;
+    loop {
+        if rounds.is_multiple_of(STORE_ROUNDS) {
+            cache.sweep_store().await;
+        }
+        rounds += 1;
+        cache.sweep();
+        let pause = tokio::time::sleep(CACHE_SWEEP_INTERVAL);
+        if shutdown.run_until_cancelled(pause).await.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 /// The runtime of the cluster port.

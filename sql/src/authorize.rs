@@ -136,6 +136,18 @@ impl Need {
 pub struct Noted(Mutex<Vec<Need>>);
 
 impl Noted {
+    /// The tables and views that the statement itself reads, by schema and name.
+    pub fn reads(&self) -> Vec<(String, String)> {
+        let noted = self.0.lock();
+        let reads = noted.iter().filter_map(|need| match need {
+            Need::Privilege(Privilege::Select, Scope::Object { schema, name }) => {
+                Some((schema.clone(), name.clone()))
+            }
+            _ => None,
+        });
+        reads.collect()
+    }
+
     pub(crate) fn note(&self, need: Need) {
         let mut noted = self.0.lock();
         if !noted.contains(&need) {

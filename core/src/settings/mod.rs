@@ -40,6 +40,8 @@ pub const TARGET_PARTITIONS: &str = "watershed.target_partitions";
 pub const BATCH_SIZE: &str = "watershed.batch_size";
 pub const LOCAL_LIMIT: &str = "watershed.local_limit";
 pub const BROADCAST_LIMIT: &str = "watershed.broadcast_limit";
+pub const FRAGMENT_CACHE: &str = "watershed.fragment_cache";
+pub const RESULT_CACHE: &str = "watershed.result_cache";
 pub const HOLD_BACK: &str = "watershed.hold_back";
 pub const FLIGHT_COMPRESSION: &str = "watershed.flight_compression";
 pub const FLIGHT_ENDPOINTS: &str = "watershed.flight_endpoints";
@@ -101,6 +103,12 @@ pub const SETTINGS: &[Setting] = &[
         description: "Sends texts and bytes as Arrow's view types; not every driver knows them.",
     },
     Setting {
+        name: FRAGMENT_CACHE,
+        kind: Kind::Choice(&["off", "on"]),
+        default: "on",
+        description: "Reuses what a part of a query came to over each file, as files never change.",
+    },
+    Setting {
         name: HOLD_BACK,
         kind: Kind::Bytes,
         default: "32MiB",
@@ -112,6 +120,12 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Bytes,
         default: "4MiB",
         description: "A query that scans less than this runs in the scheduler.",
+    },
+    Setting {
+        name: RESULT_CACHE,
+        kind: Kind::Choice(&["off", "on"]),
+        default: "on",
+        description: "Answers a query from what it came to before, over the same versions of its tables.",
     },
     Setting {
         name: TARGET_PARTITIONS,
@@ -176,6 +190,11 @@ impl Settings {
 
     pub fn execution(&self) -> &str {
         self.text(EXECUTION)
+    }
+
+    /// Whether a setting that is on or off is on.
+    pub fn is_on(&self, name: &'static str) -> bool {
+        self.text(name) == "on"
     }
 
     /// The value of a [`Kind::Choice`] setting.

@@ -38,6 +38,11 @@ pub struct Counters {
     pub retries: AtomicU64,
     pub completed_shards: AtomicU64,
     pub total_shards: AtomicU64,
+    /// Files whose part of the answer an executor knew, and those it had to read.
+    pub fragments_cached: AtomicU64,
+    pub fragments_run: AtomicU64,
+    /// Bytes of the former.
+    pub bytes_cached: AtomicU64,
 }
 
 impl Counters {

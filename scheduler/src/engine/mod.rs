@@ -3,11 +3,12 @@
 //! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
 //! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
 //! ran), `tables` (names become rows), `writes` (rows become commits), `ingest` (rows that a client
-//! streams), `ddl`, `credentials` (hashes and secrets on their way into the catalog), `access` (what one
+//! streams), `cached` (queries whose answers may be there), `ddl`, `credentials` (hashes and secrets on their way into the catalog), `access` (what one
 //! may do).
 
 mod access;
 mod admission;
+mod cached;
 mod credentials;
 mod ddl;
 mod front;
@@ -31,6 +32,7 @@ use watershed_storage::delta::DeltaStore;
 use watershed_storage::layout::TableLayout;
 
 use crate::auth::Logins;
+use crate::cache::ResultCache;
 use crate::cluster::Membership;
 use crate::dispatch::Dispatch;
 use crate::system::ServiceRegistry;
@@ -56,6 +58,7 @@ pub struct Parts {
     pub logins: Logins,
     pub admission: Admission,
     pub queries: Arc<Queries>,
+    pub cache: ResultCache,
     pub services: ServiceRegistry,
     /// Where clients reach this scheduler.
     pub flight_url: String,

@@ -12,6 +12,7 @@ use watershed_core::{Error, Result, SqlState, telemetry};
 use watershed_sql::dialect::redacted;
 use watershed_storage::table::ScanReport;
 
+use crate::cache::Fingerprint;
 use crate::dispatch::context::{Counters, StatementContext};
 
 /// Statements that are remembered after they ended.
@@ -61,6 +62,18 @@ pub struct QueryRecord {
     pub retries: u64,
     pub completed_shards: u64,
     pub total_shards: u64,
+    /// Of its plan, whatever versions its tables have.
+    pub plan_hash: Option<String>,
+    /// The versions of its tables, as a JSON object.
+    pub table_versions: Option<String>,
+    /// Where its answer came from.
+    pub cache: Option<&'static str>,
+    pub cache_reason: Option<String>,
+    /// Files whose part of the answer was known, and files whose part was computed.
+    pub fragments_cached: u64,
+    pub fragments_run: u64,
+    /// Bytes of files that were not read, as their part of the answer was known.
+    pub bytes_cached: u64,
 }
 
 struct Running {
@@ -81,6 +94,9 @@ impl Running {
         record.retries = Counters::get(&counters.retries);
         record.completed_shards = Counters::get(&counters.completed_shards);
         record.total_shards = Counters::get(&counters.total_shards);
+        record.fragments_cached = Counters::get(&counters.fragments_cached);
+        record.fragments_run = Counters::get(&counters.fragments_run);
+        record.bytes_cached = Counters::get(&counters.bytes_cached);
         record
     }
 }
@@ -131,6 +147,13 @@ impl Queries {
             retries: 0,
             completed_shards: 0,
             total_shards: 0,
+            plan_hash: None,
+            table_versions: None,
+            cache: None,
+            cache_reason: None,
+            fragments_cached: 0,
+            fragments_run: 0,
+            bytes_cached: 0,
         };
         let running = Running {
             record,
@@ -212,6 +235,27 @@ impl QueryGuard {
         if let Some(running) = self.queries.state.lock().running.get_mut(&self.id) {
             running.record.path = Some(path);
             running.record.path_reason = Some(why.to_owned());
+        }
+    }
+
+    /// Notes what was asked, of which versions.
+    pub fn print(&self, print: &Fingerprint) {
+        let versions: serde_json::Map<_, _> = print
+            .pins
+            .iter()
+            .map(|pin| (pin.table.clone(), pin.version.clone().into()))
+            .collect();
+        if let Some(running) = self.queries.state.lock().running.get_mut(&self.id) {
+            running.record.plan_hash = Some(print.plan.to_string());
+            running.record.table_versions = Some(serde_json::Value::Object(versions).to_string());
+        }
+    }
+
+    /// Notes where the answer comes from.
+    pub fn cache(&self, from: &'static str, why: &str) {
+        if let Some(running) = self.queries.state.lock().running.get_mut(&self.id) {
+            running.record.cache = Some(from);
+            running.record.cache_reason = Some(why.to_owned());
         }
     }
 

@@ -82,6 +82,11 @@ impl Session {
         }
     }
 
+    /// Whether it has tables or views of its own.
+    pub fn has_temporary(&self) -> bool {
+        !self.state.lock().temporary.is_empty()
+    }
+
     pub fn use_schema(&self, schema: &str) {
         schema.clone_into(&mut self.state.lock().schema);
     }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use watershed_core::id::StatementId;
 use watershed_core::{Error, Result, SqlState, telemetry};
 use watershed_sql::authorize::{Noted, authorize};
+use watershed_sql::catalog::{Catalog, TableDef};
 use watershed_sql::dialect::{self, Statement};
 use watershed_sql::plan::{self, Ingest, Plan, PlanContext};
 use watershed_storage::error::from_datafusion;
@@ -24,6 +25,7 @@ use super::queries::QueryGuard;
 use super::sessions::Session;
 use super::tables::PinnedTables;
 use super::{Engine, credentials, ddl, ingest, parameters, writes};
+use crate::cache::TextKey;
 use crate::dispatch::context::{Counters, StatementContext};
 use crate::dispatch::{Job, explain};
 use crate::flight::{Executed, Outcome, Prepared, Progress, RowStream};
@@ -68,6 +70,17 @@ pub(super) struct Running<'a> {
     pub(super) context: &'a Arc<StatementContext>,
     pub(super) guard: &'a QueryGuard,
     pub(super) notices: Vec<String>,
+    /// The tables and views that it names.
+    pub(super) reads: Arc<Vec<(String, String)>>,
+    /// Its text, and the versions of all tables it reads, where nothing else decides its answer.
+    pub(super) remember: Option<(TextKey, Vec<(Arc<TableDef>, u64)>)>,
+}
+
+/// A plan, and what it was made of.
+struct Planned {
+    plan: Plan,
+    reads: Vec<(String, String)>,
+    versions: Option<Vec<(Arc<TableDef>, u64)>>,
 }
 
 impl Engine {
@@ -83,16 +96,32 @@ impl Engine {
             session.settings(),
             CancellationToken::new(),
         );
-        let planning = std::panic::AssertUnwindSafe(self.plan(session, &context, &request)).catch_unwind();
-        let plan = planning.await.unwrap_or_else(panicked)?;
-        Ok(Prepared {
+        let catalog = self.parts().catalog.refresh().await?;
+        let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
+        if let Some(prepared) = text
+            .as_ref()
+            .and_then(|text| self.parts().cache.texts().prepared(text))
+        {
+            return Ok(Prepared::clone(&prepared));
+        }
+        let planning = self.plan(session, &context, &request, catalog);
+        let planning = std::panic::AssertUnwindSafe(planning).catch_unwind();
+        let plan = planning.await.unwrap_or_else(panicked)?.plan;
+        let prepared = Prepared {
             sql: sql.to_owned(),
             schema: plan.schema(),
             parameters: parameters::parameter_schema(&plan)?,
             is_query: plan.is_query(),
             is_ordered: plan.is_ordered(),
             plan: None,
-        })
+        };
+        if let (Some(text), Plan::Query(_)) = (text, &plan) {
+            self.parts()
+                .cache
+                .texts()
+                .learn_prepared(text, Arc::new(prepared.clone()));
+        }
+        Ok(prepared)
     }
 
     /// Runs a statement.
@@ -141,14 +170,31 @@ impl Engine {
             context: &context,
             guard: &guard,
             notices: Vec::new(),
+            reads: Arc::default(),
+            remember: None,
         };
         let work = async {
             let permit = match request.waits() {
                 true => Some(self.parts().admission.enter().await?),
                 false => None,
             };
-            let plan = self.plan(session, &context, &request).await?;
-            Ok((permit, running.perform(plan).await?))
+            let catalog = self.parts().catalog.refresh().await?;
+            let text = match &request {
+                Request::Statement {
+                    sql,
+                    parameters: Some(parameters),
+                } => TextKey::of(sql, parameters, session, &context.settings, catalog.version),
+                Request::Statement { .. } | Request::Ingest { .. } => None,
+            };
+            if let Some(text) = &text
+                && let Some(rows) = running.known(text).await?
+            {
+                return Ok((permit, Done::Rows(rows)));
+            }
+            let planned = self.plan(session, &context, &request, catalog).await?;
+            running.reads = Arc::new(planned.reads);
+            running.remember = text.zip(planned.versions);
+            Ok((permit, running.perform(planned.plan).await?))
         };
         let work = std::panic::AssertUnwindSafe(work)
             .catch_unwind()
@@ -181,9 +227,10 @@ impl Engine {
         session: &Arc<Session>,
         context: &Arc<StatementContext>,
         request: &Request<'_>,
-    ) -> Result<Plan> {
+        catalog: Arc<Catalog>,
+    ) -> Result<Planned> {
         let parts = self.parts();
-        let catalog = session.catalog(parts.catalog.refresh().await?);
+        let catalog = session.catalog(catalog);
         let state = parts.dispatch.session(context);
         let tables = PinnedTables::new(self, session, context, &state);
         let (access, noted) = (self.access(&catalog, session)?, Noted::default());
@@ -201,13 +248,18 @@ impl Engine {
             Request::Ingest { into, rows } => plan::ingest(into, Arc::clone(rows), &planned),
         };
         let plan = authorize(plan, &planned)?;
-        match request {
+        let plan = match request {
             Request::Statement {
                 parameters: Some(parameters),
                 ..
-            } => plan.bind(parameters, context.settings.time_zone()),
-            Request::Statement { parameters: None, .. } | Request::Ingest { .. } => Ok(plan),
-        }
+            } => plan.bind(parameters, context.settings.time_zone())?,
+            Request::Statement { parameters: None, .. } | Request::Ingest { .. } => plan,
+        };
+        Ok(Planned {
+            plan,
+            reads: noted.reads(),
+            versions: tables.versions(),
+        })
     }
 }
 
@@ -247,17 +299,6 @@ impl Running<'_> {
                 Ok(Done::Nothing)
             }
         }
-    }
-
-    async fn query(&self, plan: datafusion::logical_expr::LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let job = Job {
-            statement: Arc::clone(self.context),
-            plan,
-            write: None,
-        };
-        let (choice, rows) = self.engine.parts().dispatch.run(&job).await?;
-        self.guard.path(choice.path.name(), &choice.why);
-        Ok(rows)
     }
 
     async fn explain(&self, analyze: bool, verbose: bool, plan: Plan) -> Result<SendableRecordBatchStream> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
@@ -26,7 +27,9 @@ pub(super) struct PinnedTables<'a> {
     session: &'a Arc<Session>,
     statement: &'a Arc<StatementContext>,
     state: &'a SessionState,
-    pins: Mutex<HashMap<TableId, Arc<TableSnapshot>>>,
+    pins: Mutex<HashMap<TableId, (Arc<TableDef>, Arc<TableSnapshot>)>>,
+    /// Whether rows come from anything else.
+    others: AtomicBool,
 }
 
 impl<'a> PinnedTables<'a> {
@@ -42,17 +45,28 @@ impl<'a> PinnedTables<'a> {
             statement,
             state,
             pins: Mutex::default(),
+            others: AtomicBool::new(false),
         }
     }
 
-    async fn managed(&self, table: &TableDef) -> Result<Arc<dyn TableProvider>> {
+    /// The versions that were pinned, if they say all about what the statement reads.
+    pub(super) fn versions(self) -> Option<Vec<(Arc<TableDef>, u64)>> {
+        let pins = self.pins.into_inner();
+        (!self.others.into_inner()).then(|| {
+            pins.into_values()
+                .map(|(table, snapshot)| (table, snapshot.version))
+                .collect()
+        })
+    }
+
+    async fn managed(&self, table: &Arc<TableDef>) -> Result<Arc<dyn TableProvider>> {
         let parts = self.engine.parts();
         let mut pins = self.pins.lock().await;
         let snapshot = match pins.get(&table.layout.id) {
-            Some(snapshot) => Arc::clone(snapshot),
+            Some((_, snapshot)) => Arc::clone(snapshot),
             None => {
                 let snapshot = parts.delta.snapshot(&table.layout).await?;
-                pins.insert(table.layout.id, Arc::clone(&snapshot));
+                pins.insert(table.layout.id, (Arc::clone(table), Arc::clone(&snapshot)));
                 snapshot
             }
         };
@@ -74,9 +88,13 @@ impl Tables for PinnedTables<'_> {
         match object {
             Object::Table(table) => self.managed(table).await,
             Object::External(def) => {
+                self.others.store(true, Ordering::Relaxed);
                 external::open(&external_table(def), self.state, self.statement.scans.clone()).await
             }
-            Object::Live(def) => system::provider(self.engine, self.session, def).await,
+            Object::Live(def) => {
+                self.others.store(true, Ordering::Relaxed);
+                system::provider(self.engine, self.session, def).await
+            }
             Object::View(view) => Err(Error::internal(format!(
                 "view {} has no rows of its own",
                 view.name

@@ -21,6 +21,10 @@ pub struct Temporary {
 }
 
 impl Temporary {
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
     /// The catalog as the session sees it.
     pub fn over(&self, catalog: Arc<Catalog>) -> Arc<Catalog> {
         if self.objects.is_empty() {

@@ -159,7 +159,7 @@ pub(crate) fn with_stack<T>(depth: usize, work: impl FnOnce() -> T) -> T {
 }
 
 /// Runs what recurses over something whose depth is not known, but within [`DEPTH_LIMIT`].
-pub(crate) fn with_room<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_room<T>(work: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(DEEP_STACK / 4, DEEP_STACK, work)
 }
 

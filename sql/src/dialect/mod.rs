@@ -31,7 +31,7 @@ pub use unparse::{identifier, literal, show_create};
 pub use words::{EXPRESSION_KEYWORDS, STATEMENT_KEYWORDS};
 
 pub(crate) use error::at;
-pub(crate) use limits::with_room;
+pub use limits::with_room;
 pub(crate) use parser::{parse_expression, parse_query};
 pub(crate) use query::read_name;
 pub(crate) use types::{column_type, folded};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::common::stats::Precision;
@@ -12,21 +13,49 @@ use datafusion::datasource::TableType;
 use datafusion::datasource::listing::ListingTable;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use xxhash_rust::xxh3::Xxh3;
 
+use super::place::Place;
 use crate::table::{ScanLog, ScanReport};
 
 /// DataFusion's table over files, with reports, and with large files split among partitions: nothing
 /// depends on which partition reads what here.
 #[derive(Debug)]
-pub(super) struct FilesTable {
-    pub(super) name: String,
+pub(crate) struct FilesTable {
+    pub(crate) name: String,
+    /// As it was declared.
+    pub(crate) location: String,
+    /// How it was declared, in full: it says what the files' rows are.
+    pub(crate) declaration: String,
+    /// A digest of the files that were there when the statement looked; none of too many.
+    pub(crate) seen: Option<String>,
     pub(super) inner: ListingTable,
     pub(super) log: ScanLog,
 }
 
+/// A digest of files: path, size, time and tag of each.
+pub(crate) fn digest<'a>(
+    files: impl Iterator<Item = (&'a str, u64, DateTime<Utc>, Option<&'a str>)>,
+) -> String {
+    let mut files: Vec<_> = files.collect();
+    files.sort_unstable();
+    let mut hash = Xxh3::new();
+    for (path, size, modified, tag) in files {
+        let tag = tag.unwrap_or_default();
+        hash.update(format!("{path:?} {size} {} {tag:?}\n", modified.to_rfc3339()).as_bytes());
+    }
+    format!("{:032x}", hash.digest128())
+}
+
 impl FilesTable {
+    /// A digest of the files that are there now, if all can be looked at.
+    pub(crate) async fn look(location: &str, state: &SessionState) -> Option<String> {
+        Place::find(location, state).await.ok()?.digest()
+    }
+
     fn report(&self, plan: &dyn ExecutionPlan) -> ScanReport {
         let mut report = ScanReport {
             table: self.name.clone(),

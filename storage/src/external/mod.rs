@@ -23,7 +23,7 @@ use crate::layout::{Column, ColumnType};
 use crate::table::{ScanLog, ShardedTable};
 
 use format::file_format;
-use listing::FilesTable;
+pub(crate) use listing::{FilesTable, digest};
 use place::Place;
 
 /// How an external table's files are written.
@@ -181,6 +181,9 @@ pub async fn open(
         .with_cache(state.runtime_env().cache_manager.get_file_statistic_cache());
     Ok(Arc::new(FilesTable {
         name: table.name.clone(),
+        location: table.location.clone(),
+        declaration: format!("{table:?}"),
+        seen: place.digest(),
         inner,
         log,
     }))

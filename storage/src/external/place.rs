@@ -30,6 +30,16 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// A digest of its files; none if there may be more than were looked at.
+    pub(super) fn digest(&self) -> Option<String> {
+        (self.files.len() < FILES_SEEN).then(|| {
+            super::digest(self.files.iter().map(|file| {
+                let tag = file.e_tag.as_deref();
+                (file.location.as_ref(), file.size, file.last_modified, tag)
+            }))
+        })
+    }
+
     /// Finds what `location` names: a path, or a `file://` or `s3://` URL.
     pub(super) async fn find(location: &str, state: &SessionState) -> Result<Self> {
         let url = parse(location)?;

@@ -1,6 +1,7 @@
 //! Scans of managed tables: what need not be read is left out at planning.
 
 mod filter;
+mod pin;
 mod prune;
 mod report;
 mod scan;
@@ -24,6 +25,7 @@ use crate::delta::TableSnapshot;
 use crate::layout::TableLayout;
 use crate::session::bucket_url;
 
+pub use pin::Pin;
 pub use report::{ScanLog, ScanReport};
 pub use scan::{group_shards, shard_count};
 
@@ -37,6 +39,8 @@ pub struct ShardedTable {
     /// The bucket that the files' paths are relative to.
     bucket: url::Url,
     constraints: Option<Constraints>,
+    /// Whether others keep the table.
+    foreign: bool,
     log: ScanLog,
 }
 
@@ -48,10 +52,13 @@ impl ShardedTable {
         root: &StoreRoot,
         log: ScanLog,
     ) -> Self {
-        Self::within(name, layout, snapshot, root.url(), log)
+        Self {
+            foreign: false,
+            ..Self::within(name, layout, snapshot, root.url(), log)
+        }
     }
 
-    /// A table whose files lie in the bucket of `url`.
+    /// A table that others keep, whose files lie in the bucket of `url`.
     pub(crate) fn within(
         name: String,
         layout: Arc<TableLayout>,
@@ -66,8 +73,22 @@ impl ShardedTable {
             snapshot,
             bucket: bucket_url(url),
             constraints: None,
+            foreign: true,
             log,
         }
+    }
+
+    /// The table and its version. One that others keep may be made anew in its place, with the same
+    /// versions: its files tell.
+    fn pin(&self) -> Pin {
+        let version = self.snapshot.version.to_string();
+        if !self.foreign {
+            return Pin::managed(&self.name, self.layout.id.to_string(), version);
+        }
+        let files = self.snapshot.files.iter();
+        let files = files.map(|file| (file.path.as_ref(), file.size, file.modified, None));
+        let version = format!("{version}/{}", crate::external::digest(files));
+        Pin::managed(&self.name, format!("{}{}", self.bucket, self.name), version)
     }
 
     /// Tells the optimizer that the primary key is unique. Only for tables whose every way in keeps

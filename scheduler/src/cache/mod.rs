@@ -1,0 +1,448 @@
+//! Answers that are reused: exactly those that a query would give again, at the versions of its tables.
+//!
+//! [`fingerprint`] says which queries are the same. An answer lies in memory (`local`) and on the object
+//! store (`distributed`); identical queries that run at the same time wait for one of them (`inflight`);
+//! `texts` knows by its text what a statement came to, so that it need not be planned. Versions are in
+//! the key, so a commit makes new keys, and what lies under the old ones is only in the way: it is removed
+//! and noted in `events`.
+
+mod distributed;
+mod entry;
+mod events;
+pub mod fingerprint;
+mod inflight;
+mod layers;
+mod local;
+mod texts;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use watershed_core::Result;
+use watershed_core::clock::Clock;
+use watershed_core::store::StoreRoot;
+use watershed_storage::table::Pin;
+
+use crate::dispatch::context::{Counters, StatementContext};
+use distributed::Distributed;
+use inflight::{InFlight, Role};
+use layers::Counts;
+use local::{Local, Removed};
+
+pub use entry::{About, Entry};
+pub use events::Events;
+pub use fingerprint::{Fingerprint, Key};
+pub(crate) use inflight::{Lead, Outcome};
+pub use layers::{Layer, LayerStats, Layers, Limits};
+pub(crate) use texts::{KnownAnswer, TextKey};
+
+/// Tables whose newest version is remembered.
+const MAX_TABLES: usize = 10_000;
+
+/// The result cache of a scheduler. Clones share it.
+#[derive(Clone)]
+pub struct ResultCache(Arc<Inner>);
+
+struct Inner {
+    clock: Arc<dyn Clock>,
+    layers: Mutex<Layers>,
+    local: Mutex<Local>,
+    distributed: Distributed,
+    flights: Arc<InFlight>,
+    texts: texts::Texts,
+    /// The newest version seen of each table.
+    versions: Mutex<HashMap<String, String>>,
+    counts: [Counts; 3],
+    events: Events,
+}
+
+/// What there is for a query.
+pub(crate) enum Found {
+    /// Its answer.
+    Answer(Arc<Entry>, Layer),
+    /// Nothing: run it, others wait.
+    Lead(Lead),
+    /// It runs already: wait, and ask again.
+    Wait(tokio::sync::watch::Receiver<Outcome>),
+}
+
+/// A row of `distributed_query_cache`.
+#[derive(Debug, Clone)]
+pub struct EntryRecord {
+    pub hash: String,
+    pub principal: String,
+    /// What one must be allowed to read to see it.
+    pub tables: Vec<(String, String)>,
+    /// A JSON array of the rows; none of an answer that is too large, or not there yet.
+    pub results: Option<String>,
+    pub completed_shards: u64,
+    pub total_shards: u64,
+    pub created_at: DateTime<Utc>,
+}
+
+impl ResultCache {
+    pub fn new(root: &StoreRoot, clock: Arc<dyn Clock>) -> Self {
+        let layers = Layers::default();
+        Self(Arc::new(Inner {
+            events: Events::new(Arc::clone(&clock)),
+            clock,
+            local: Mutex::new(Local::new(layers.local)),
+            layers: Mutex::new(layers),
+            distributed: Distributed::new(root),
+            flights: Arc::default(),
+            texts: texts::Texts::default(),
+            versions: Mutex::default(),
+            counts: Default::default(),
+        }))
+    }
+
+    /// What the caches have done that someone may want to know.
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    pub fn layers(&self) -> Layers {
+        *self.0.layers.lock()
+    }
+
+    /// Other limits, which hold at once.
+    pub fn configure(&self, layers: Layers) {
+        let before = std::mem::replace(&mut *self.0.layers.lock(), layers);
+        if before.local != layers.local {
+            let removed = self
+                .0
+                .local
+                .lock()
+                .set_limits(layers.local, self.0.clock.elapsed());
+            self.note(Layer::Local, &removed);
+        }
+    }
+
+    /// The answer to a query if it is there, or else this one's part in finding it.
+    pub(crate) async fn find(
+        &self,
+        print: &Fingerprint,
+        statement: &Arc<StatementContext>,
+        principal: &str,
+        reads: &[(String, String)],
+    ) -> Found {
+        if let Some(entry) = self.local(&print.key) {
+            return Found::Answer(entry, Layer::Local);
+        }
+        let lead = match self.0.flights.join(print.key, statement, principal, reads) {
+            Role::Follow(ended) => return Found::Wait(ended),
+            Role::Lead(lead) => lead,
+        };
+        // It may have come between the two.
+        if let Some(entry) = self.local(&print.key) {
+            return Found::Answer(entry, Layer::Local);
+        }
+        self.count(Layer::Local, false);
+        let limits = self.layers().distributed;
+        if limits.is_some() {
+            let now = self.0.clock.now();
+            let found = self.0.distributed.get(&print.key, limits, now).await;
+            self.count(Layer::Distributed, found.is_some());
+            if let Some(entry) = found {
+                let entry = Arc::new(entry);
+                // An invalidation may have come while it was read.
+                if lead.leads() {
+                    let age = (now - entry.about.created_at).to_std().unwrap_or_default();
+                    self.keep(print.key, Arc::clone(&entry), age);
+                }
+                lead.end(Outcome::Cached);
+                return Found::Answer(entry, Layer::Distributed);
+            }
+        }
+        Found::Lead(lead)
+    }
+
+    /// The answer in memory. Whoever does not find it goes on to ask elsewhere, so that only a hit counts.
+    pub(crate) fn local(&self, key: &Key) -> Option<Arc<Entry>> {
+        let found = self.0.local.lock().get(key, self.0.clock.elapsed());
+        if found.is_some() {
+            self.count(Layer::Local, true);
+        }
+        found
+    }
+
+    /// Keeps an answer that was just computed, `costly` ones on the store, too.
+    pub(crate) fn store(&self, key: Key, lead: Lead, entry: Entry, costly: bool) {
+        if !lead.leads() {
+            lead.end(Outcome::NotShared);
+            return;
+        }
+        let entry = Arc::new(entry);
+        self.keep(key, Arc::clone(&entry), Duration::ZERO);
+        let kept = self.0.local.lock().get(&key, self.0.clock.elapsed()).is_some();
+        lead.end(if kept { Outcome::Cached } else { Outcome::NotShared });
+        let limits = self.layers().distributed;
+        if costly && limits.is_some() {
+            let inner = Arc::clone(&self.0);
+            tokio::spawn(async move {
+                inner.distributed.put(key, &entry, limits).await;
+            });
+        }
+    }
+
+    fn keep(&self, key: Key, entry: Arc<Entry>, age: Duration) {
+        let removed = self.0.local.lock().put(key, entry, age, self.0.clock.elapsed());
+        self.note(Layer::Local, &removed);
+    }
+
+    /// What statements came to, by their texts.
+    pub(crate) fn texts(&self) -> &texts::Texts {
+        &self.0.texts
+    }
+
+    /// Learns the versions that a query sees. Answers over older ones are never asked for again.
+    pub(crate) fn see(&self, pins: &[Pin]) {
+        let mut changed = Vec::new();
+        {
+            let mut versions = self.0.versions.lock();
+            for pin in pins {
+                let room = versions.len() < MAX_TABLES;
+                match versions.get_mut(&pin.identity) {
+                    Some(known) if is_newer(&pin.version, known) => {
+                        known.clone_from(&pin.version);
+                        changed.push(pin);
+                    }
+                    None if room => {
+                        versions.insert(pin.identity.clone(), pin.version.clone());
+                    }
+                    Some(_) | None => {}
+                }
+            }
+        }
+        for pin in changed {
+            let outdated = |about: &About| {
+                about
+                    .versions
+                    .iter()
+                    .any(|(table, version)| *table == pin.identity && is_newer(&pin.version, version))
+            };
+            if self.remove_local(|_, entry| outdated(&entry.about)) > 0 {
+                self.0.events.record(&pin.table, "commit");
+            }
+        }
+    }
+
+    /// Removes one answer by its hash.
+    pub fn evict(&self, hash: &str, reason: &str) -> bool {
+        let Some(key) = Key::parse(hash) else {
+            return false;
+        };
+        self.0.flights.part(|found| *found == key);
+        let removed = self.remove_local(|found, _| *found == key) > 0;
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move { inner.distributed.remove(&key).await });
+        if removed {
+            self.0.events.record(hash, reason);
+        }
+        removed
+    }
+
+    /// Removes what `key` names, in both layers: a table, a hash or a prefix of one, a prefix before `*`.
+    /// Gives how many answers went.
+    pub async fn invalidate(&self, key: &str) -> Result<usize> {
+        let names = names_of(key);
+        // What runs now may have read before whatever is the reason for this.
+        self.0.flights.part(|_| true);
+        let removed = self.remove_local(|hash, entry| names.match_entry(hash, &entry.about));
+        let distributed = self
+            .0
+            .distributed
+            .remove_where(|hash, entry| names.match_entry(hash, &entry.about));
+        Ok(removed + distributed.await?)
+    }
+
+    fn remove_local(&self, which: impl Fn(&Key, &Entry) -> bool) -> usize {
+        let mut local = self.0.local.lock();
+        let keys: Vec<Key> = local
+            .iter()
+            .filter(|(key, entry)| which(key, entry))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in &keys {
+            local.remove(key);
+        }
+        keys.len()
+    }
+
+    /// What is cached and what runs, the latest used first.
+    pub fn entries(&self) -> Result<Vec<EntryRecord>> {
+        let kept: Vec<(Key, Arc<Entry>)> = {
+            let local = self.0.local.lock();
+            local
+                .iter()
+                .map(|(key, entry)| (*key, Arc::clone(entry)))
+                .collect()
+        };
+        let running = self.0.flights.running().into_iter().map(|running| EntryRecord {
+            hash: running.key.to_string(),
+            principal: running.principal,
+            tables: running.reads,
+            results: None,
+            completed_shards: Counters::get(&running.statement.counters.completed_shards),
+            total_shards: Counters::get(&running.statement.counters.total_shards),
+            created_at: running.statement.now,
+        });
+        let mut records: Vec<EntryRecord> = running.collect();
+        for (key, entry) in kept {
+            records.push(EntryRecord {
+                hash: key.to_string(),
+                principal: entry.about.principal.clone(),
+                tables: entry.about.reads.clone(),
+                results: entry.json()?,
+                completed_shards: entry.about.shards,
+                total_shards: entry.about.shards,
+                created_at: entry.about.created_at,
+            });
+        }
+        Ok(records)
+    }
+
+    /// What each layer holds and did.
+    pub fn stats(&self) -> Vec<LayerStats> {
+        let layers = self.layers();
+        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        Layer::ALL
+            .into_iter()
+            .map(|layer| {
+                let counts = &self.0.counts[layer as usize];
+                let (limits, entries, bytes) = match layer {
+                    Layer::Local => {
+                        let local = self.0.local.lock();
+                        (layers.local, local.len(), local.bytes())
+                    }
+                    Layer::Distributed => (
+                        layers.distributed,
+                        self.0.distributed.len(),
+                        self.0.distributed.bytes(),
+                    ),
+                    Layer::Edge => (None, 0, 0),
+                };
+                LayerStats {
+                    layer,
+                    enabled: limits.is_some() || (layer == Layer::Edge && layers.edge.is_some()),
+                    ttl: match layer {
+                        Layer::Edge => layers.edge,
+                        Layer::Local | Layer::Distributed => limits.map(|limits| limits.ttl),
+                    },
+                    max_bytes: limits.map(|limits| limits.max_bytes),
+                    entries: entries as u64,
+                    bytes,
+                    hits: get(&counts.hits),
+                    misses: get(&counts.misses),
+                    stale_served: get(&counts.stale),
+                    evictions: get(&counts.evictions),
+                    expirations: get(&counts.expirations),
+                    hit_rate_target: layers.targets[layer as usize],
+                }
+            })
+            .collect()
+    }
+
+    /// Removes from memory what is too old or too much. It is called every second or so.
+    pub fn sweep(&self) {
+        let removed = self.0.local.lock().trim(self.0.clock.elapsed());
+        self.note(Layer::Local, &removed);
+    }
+
+    /// Learns what lies on the store, and removes what is too old or too much there.
+    pub async fn sweep_store(&self) {
+        let layers = self.layers();
+        if let Err(error) = self.0.distributed.look().await {
+            tracing::warn!(%error, "cached answers on the store cannot be listed");
+            return;
+        }
+        let (expired, evicted) = self
+            .0
+            .distributed
+            .trim(layers.distributed, self.0.clock.now())
+            .await;
+        let counts = &self.0.counts[Layer::Distributed as usize];
+        Counts::add(&counts.expirations, expired);
+        Counts::add(&counts.evictions, evicted);
+    }
+
+    pub(crate) fn count(&self, layer: Layer, hit: bool) {
+        let counts = &self.0.counts[layer as usize];
+        Counts::add(if hit { &counts.hits } else { &counts.misses }, 1);
+    }
+
+    fn note(&self, layer: Layer, removed: &Removed) {
+        let counts = &self.0.counts[layer as usize];
+        Counts::add(&counts.evictions, removed.evicted.len());
+        Counts::add(&counts.expirations, removed.expired.len());
+        for (keys, reason) in [(&removed.evicted, "eviction"), (&removed.expired, "ttl")] {
+            for key in keys {
+                self.0.events.record(&key.to_string(), reason);
+            }
+        }
+    }
+}
+
+/// Whether a version is later than another. Of sets of files none is: one is simply not the other.
+fn is_newer(version: &str, than: &str) -> bool {
+    match (version.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(version), Ok(than)) => version > than,
+        _ => version != than,
+    }
+}
+
+/// What an invalidation's key names.
+#[derive(Debug, PartialEq, Eq)]
+enum Names {
+    Table(String),
+    Prefix(String),
+    /// Of hashes.
+    Hash(String),
+}
+
+/// Hexadecimal digits that are taken for the beginning of a hash.
+const MIN_HASH: usize = 8;
+
+fn names_of(key: &str) -> Names {
+    let lower = key.trim().to_lowercase();
+    if let Some(prefix) = lower.strip_suffix('*') {
+        return Names::Prefix(prefix.to_owned());
+    }
+    let is_hash = lower.len() >= MIN_HASH && lower.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hash {
+        return Names::Hash(lower);
+    }
+    Names::Table(match lower.contains('.') {
+        true => lower,
+        false => format!("public.{lower}"),
+    })
+}
+
+impl Names {
+    fn match_entry(&self, key: &Key, about: &About) -> bool {
+        let reads = about
+            .reads
+            .iter()
+            .map(|(schema, name)| format!("{schema}.{name}"));
+        let mut tables = reads
+            .chain(about.tables.iter().cloned())
+            .map(|name| name.to_lowercase());
+        match self {
+            Self::Table(name) => tables.any(|table| table == *name),
+            Self::Prefix(prefix) => {
+                tables.any(|table| table.starts_with(prefix.as_str()))
+                    || key.to_string().starts_with(prefix.as_str())
+            }
+            Self::Hash(hash) => key.to_string().starts_with(hash.as_str()),
+        }
+    }
+}
+
+/// Whether an invalidation's key names a table: executors' caches know tables only.
+#[must_use]
+pub fn names_tables(key: &str) -> bool {
+    !matches!(names_of(key), Names::Hash(_))
+}

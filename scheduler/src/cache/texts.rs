@@ -1,0 +1,100 @@
+//! What statements came to, by their texts: a query asked again over the same catalog need not be planned
+//! to know its answer's key, if its tables have the versions that they had.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use datafusion::scalar::ScalarValue;
+use lru::LruCache;
+use parking_lot::Mutex;
+use watershed_sql::catalog::TableDef;
+
+use super::fingerprint::Fingerprint;
+use crate::engine::Session;
+use crate::flight::Prepared;
+
+/// Texts that are known.
+const MAX_TEXTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
+/// Longer texts are planned every time.
+const MAX_TEXT: usize = 16 << 10;
+
+/// All that planning depends on, but for the versions of tables.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TextKey {
+    text: String,
+    parameters: Vec<ScalarValue>,
+    principal: String,
+    schema: String,
+    settings: Vec<(String, String)>,
+    /// Of the catalog, with all grants.
+    catalog: u64,
+}
+
+impl TextKey {
+    /// None for texts that are not worth it, and for sessions with objects of their own.
+    pub(crate) fn of(
+        text: &str,
+        parameters: &[ScalarValue],
+        session: &Session,
+        settings: &watershed_core::settings::Settings,
+        catalog: u64,
+    ) -> Option<Self> {
+        if text.len() > MAX_TEXT || session.has_temporary() {
+            return None;
+        }
+        Some(Self {
+            text: text.to_owned(),
+            parameters: parameters.to_vec(),
+            principal: session.principal.name().to_owned(),
+            schema: session.schema(),
+            settings: settings
+                .changed()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            catalog,
+        })
+    }
+}
+
+/// What a text came to.
+#[derive(Default)]
+struct Known {
+    /// As planning described it.
+    prepared: Option<Arc<Prepared>>,
+    answer: Option<KnownAnswer>,
+}
+
+/// Where the answer lies, as long as the tables have these versions.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownAnswer {
+    pub(crate) tables: Vec<(Arc<TableDef>, u64)>,
+    pub(crate) print: Arc<Fingerprint>,
+    pub(crate) schema: arrow::datatypes::SchemaRef,
+}
+
+/// The newest of them. Its lock is held for moments only.
+pub(crate) struct Texts(Mutex<LruCache<TextKey, Known>>);
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(MAX_TEXTS)))
+    }
+}
+
+impl Texts {
+    pub(crate) fn prepared(&self, key: &TextKey) -> Option<Arc<Prepared>> {
+        self.0.lock().get(key)?.prepared.clone()
+    }
+
+    pub(crate) fn answer(&self, key: &TextKey) -> Option<KnownAnswer> {
+        self.0.lock().get(key)?.answer.clone()
+    }
+
+    pub(crate) fn learn_prepared(&self, key: TextKey, prepared: Arc<Prepared>) {
+        self.0.lock().get_or_insert_mut(key, Known::default).prepared = Some(prepared);
+    }
+
+    pub(crate) fn learn_answer(&self, key: TextKey, answer: KnownAnswer) {
+        self.0.lock().get_or_insert_mut(key, Known::default).answer = Some(answer);
+    }
+}

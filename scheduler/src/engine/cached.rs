@@ -1,0 +1,224 @@
+//! A query by way of the result cache: its answer is there, or somebody is finding it, or it runs and
+//! leaves its answer for others.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, TryStreamExt, stream};
+use watershed_core::Result;
+use watershed_core::settings::RESULT_CACHE;
+use watershed_storage::error::from_datafusion;
+
+use super::statement::Running;
+use crate::cache::{
+    About, Entry, Fingerprint, Found, KnownAnswer, Layer, Lead, Outcome, TextKey, fingerprint,
+};
+use crate::dispatch::context::Counters;
+use crate::dispatch::{Job, Path};
+
+/// The path of a query whose answer is there.
+const PATH: &str = "cache";
+
+impl Running<'_> {
+    /// The answer to a statement whose text came to one before, over tables that are still at the same
+    /// versions.
+    pub(super) async fn known(&self, text: &TextKey) -> Result<Option<SendableRecordBatchStream>> {
+        let parts = self.engine.parts();
+        if !self.context.settings.is_on(RESULT_CACHE) {
+            return Ok(None);
+        }
+        let Some(known) = parts.cache.texts().answer(text) else {
+            return Ok(None);
+        };
+        for (table, version) in &known.tables {
+            if parts.delta.snapshot(&table.layout).await?.version != *version {
+                return Ok(None);
+            }
+        }
+        let Some(entry) = parts.cache.local(&known.print.key) else {
+            return Ok(None);
+        };
+        self.guard.print(&known.print);
+        self.answer(&entry, Layer::Local.name(), &known.schema).map(Some)
+    }
+
+    /// Runs a query, or takes its answer from where it lies.
+    pub(super) async fn query(&mut self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
+        let parts = self.engine.parts();
+        if !self.context.settings.is_on(RESULT_CACHE) {
+            self.guard.cache("bypass", "watershed.result_cache is 'off'");
+            return self.run(plan).await.map(|(_, rows)| rows);
+        }
+        let state = parts.dispatch.session(self.context);
+        let print = match fingerprint::of(&plan, &state, &self.context.settings)? {
+            Ok(print) => print,
+            Err(why) => {
+                self.guard.cache("bypass", &why);
+                return self.run(plan).await.map(|(_, rows)| rows);
+            }
+        };
+        self.guard.print(&print);
+        parts.cache.see(&print.pins);
+        if print.momentary {
+            self.guard
+                .cache("bypass", "it hangs on an instant that does not come again");
+            return self.run(plan).await.map(|(_, rows)| rows);
+        }
+        let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+        let mut waited = false;
+        let lead = loop {
+            let found = parts
+                .cache
+                .find(&print, self.context, self.session.principal.name(), &self.reads);
+            match found.await {
+                Found::Answer(entry, layer) => {
+                    let from = if waited { "shared" } else { layer.name() };
+                    let rows = self.answer(&entry, from, &schema)?;
+                    self.remember(print, &schema);
+                    return Ok(rows);
+                }
+                Found::Lead(lead) => break Some(lead),
+                Found::Wait(mut ended) => {
+                    waited = true;
+                    // It is over when the one that ran it has said so, or has gone without a word.
+                    let changed = ended.wait_for(|outcome| *outcome != Outcome::Running).await;
+                    if changed.is_ok_and(|outcome| *outcome == Outcome::NotShared) {
+                        break None;
+                    }
+                }
+            }
+        };
+        self.guard
+            .cache("miss", "nobody has asked this of these versions");
+        let (path, rows) = self.run(plan).await?;
+        match lead {
+            Some(lead) => self.lead(lead, print, path, rows).await,
+            None => Ok(rows),
+        }
+    }
+
+    async fn run(&self, plan: LogicalPlan) -> Result<(Path, SendableRecordBatchStream)> {
+        let job = Job {
+            statement: Arc::clone(self.context),
+            plan,
+            write: None,
+        };
+        let (choice, rows) = self.engine.parts().dispatch.run(&job).await?;
+        self.guard.path(choice.path.name(), &choice.why);
+        Ok((choice.path, rows))
+    }
+
+    /// The rows of an answer that is there.
+    fn answer(
+        &self,
+        entry: &Entry,
+        from: &'static str,
+        schema: &SchemaRef,
+    ) -> Result<SendableRecordBatchStream> {
+        let counters = &self.context.counters;
+        Counters::add(&counters.total_shards, entry.about.shards);
+        Counters::add(&counters.completed_shards, entry.about.shards);
+        let batches = entry.batches(schema)?;
+        self.guard.path(PATH, "its answer is there");
+        self.guard.cache(from, "the same was asked of the same versions");
+        let rows = stream::iter(batches.into_iter().map(Ok));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), rows)))
+    }
+
+    /// Takes the rows of a query that others wait for, up to what one answer may take: this client's pace
+    /// is not theirs. A longer answer streams on, and the others run it themselves.
+    async fn lead(
+        &mut self,
+        lead: Lead,
+        print: Fingerprint,
+        path: Path,
+        mut rows: SendableRecordBatchStream,
+    ) -> Result<SendableRecordBatchStream> {
+        let parts = self.engine.parts();
+        let limit = parts.cache.layers().local.map_or(0, |limits| limits.max_entry());
+        let schema = rows.schema();
+        let mut taken: Vec<RecordBatch> = Vec::new();
+        let mut bytes = 0;
+        let whole = loop {
+            if bytes > limit {
+                break false;
+            }
+            match rows.try_next().await.map_err(from_datafusion)? {
+                Some(batch) => {
+                    bytes += size(&batch);
+                    taken.push(batch);
+                }
+                None => break true,
+            }
+        };
+        if !whole {
+            lead.end(Outcome::NotShared);
+            let taken = stream::iter(taken.into_iter().map(Ok));
+            let rows = taken.chain(rows);
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
+        }
+        if self.is_exact(&print).await {
+            let about = About {
+                principal: self.session.principal.name().to_owned(),
+                reads: self.reads.to_vec(),
+                tables: print.pins.iter().map(|pin| pin.table.clone()).collect(),
+                versions: print
+                    .pins
+                    .iter()
+                    .map(|pin| (pin.identity.clone(), pin.version.clone()))
+                    .collect(),
+                shards: Counters::get(&self.context.counters.total_shards),
+                created_at: self.context.now,
+            };
+            let entry = Entry::new(about, &schema, &taken)?;
+            parts.cache.store(print.key, lead, entry, path != Path::Local);
+            self.remember(print, &schema);
+        } else {
+            lead.end(Outcome::NotShared);
+        }
+        let rows = stream::iter(taken.into_iter().map(Ok));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+
+    /// Whether what was read is what the fingerprint names, all of it.
+    async fn is_exact(&self, print: &Fingerprint) -> bool {
+        let state = self.engine.parts().dispatch.session(self.context);
+        for pin in &print.pins {
+            if !pin.holds(&state).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Lets the same text find its answer without being planned.
+    fn remember(&mut self, print: Fingerprint, schema: &SchemaRef) {
+        let Some((text, tables)) = self.remember.take() else {
+            return;
+        };
+        if !print.clocked {
+            let answer = KnownAnswer {
+                tables,
+                print: Arc::new(print),
+                schema: Arc::clone(schema),
+            };
+            self.engine.parts().cache.texts().learn_answer(text, answer);
+        }
+    }
+}
+
+/// What a batch's rows take, without what its buffers hold besides.
+fn size(batch: &RecordBatch) -> u64 {
+    let columns = batch.columns().iter();
+    // Of a type whose slices cannot be measured, whole buffers count.
+    let bytes = columns.map(|column| {
+        let data = column.to_data();
+        data.get_slice_memory_size()
+            .unwrap_or_else(|_| column.get_array_memory_size())
+    });
+    bytes.sum::<usize>() as u64
+}
