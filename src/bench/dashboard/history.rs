@@ -77,8 +77,10 @@ impl Watch {
 }
 
 async fn watch(session: &Session, ended: &CancellationToken) -> Result<History> {
-    let condition = format!("state = 'finished' AND statement LIKE '%AS asked FROM {TABLE} %' \
-         AND statement NOT LIKE '%system.queries%'");
+    let condition = format!(
+        "state = 'finished' AND statement LIKE '%AS asked FROM {TABLE} %' \
+         AND statement NOT LIKE '%system.queries%'"
+    );
     // What ran before is not counted.
     let mut known: HashSet<String> = identities(&all_ran(session, &condition).await?);
     let mut history = History::default();
