@@ -145,6 +145,17 @@ pub fn view(random: &mut StdRng) -> String {
     )
 }
 
+/// The newest version of a table, as its log says.
+pub fn version(folder: &Path) -> u64 {
+    let log = std::fs::read_dir(folder.join("_delta_log")).unwrap();
+    log.filter_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().ok()?;
+        name.strip_suffix(".json")?.parse().ok()
+    })
+    .max()
+    .expect("a table has a version")
+}
+
 fn at() -> u64 {
     seconds() / MARK_SECONDS * MARK_SECONDS
 }

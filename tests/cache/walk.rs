@@ -13,7 +13,7 @@ use super::ask::{Pair, Seen, compare};
 use super::foreign::ForeignWriter;
 use super::processes::Processes;
 use super::questions::{Question, draw, respelled};
-use super::tables::{EVENTS, Events, Places, view};
+use super::tables::{EVENTS, Events, Places, version, view};
 use crate::harness::{Session, signal};
 
 const EXECUTORS: usize = 3;
@@ -129,7 +129,8 @@ impl Walk {
             170..173 => self.commit_to_places(),
             173..177 => self.recreate(table),
             177..179 => self.redefine_view(),
-            179..181 => self.widen(table),
+            179..180 => self.widen(table),
+            180..181 => self.swap(),
             181..187 => self.evict(),
             187..191 => self.invalidate(),
             191..194 => self.resize(),
@@ -180,6 +181,10 @@ impl Walk {
             &mut self.observer,
             question,
             &spellings,
+            |table| {
+                let named = self.events.iter().find(|events| table.ends_with(events.name));
+                version(named.map_or(self.places.folder(), Events::folder))
+            },
             &mut self.seen,
         );
         if let Err(wrong) = compared {
@@ -232,6 +237,18 @@ impl Walk {
         }
     }
 
+    /// Each of the two tables gets the other's name.
+    fn swap(&mut self) {
+        let [first, second] = EVENTS;
+        for (from, to) in [(first, "swapped"), (second, first), ("swapped", second)] {
+            self.run(&format!("ALTER TABLE {from} RENAME TO {to}"));
+        }
+        self.events.reverse();
+        for (table, name) in self.events.iter_mut().zip(EVENTS) {
+            table.name = name;
+        }
+    }
+
     fn evict(&mut self) {
         let sql = match (self.random.random_range(0..3), self.some_hash()) {
             (0, Some(hash)) => format!("DELETE FROM distributed_query_cache WHERE query_hash = '{hash}'"),
@@ -242,15 +259,14 @@ impl Walk {
     }
 
     fn invalidate(&mut self) {
-        let key = match (self.random.random_range(0..3), self.some_hash()) {
+        let key = match (self.random.random_range(0..4), self.some_hash()) {
             (0, Some(hash)) => hash,
-            (1, Some(hash)) => hash.chars().take(4).collect(),
+            (1, Some(hash)) => format!("{}*", &hash[..8]),
+            (2, _) => "public.facts_*".to_owned(),
             _ => (*EVENTS.choose(&mut self.random).unwrap()).to_owned(),
         };
         self.run(&format!(
-            "INSERT INTO cache_invalidation_events (event_id, cache_key, invalidation_reason) \
-             VALUES ('step-{}', '{key}', 'request')",
-            self.number
+            "INSERT INTO cache_invalidation_events (cache_key) VALUES ('{key}')"
         ));
     }
 
