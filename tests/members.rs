@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Server, Session, text_of, wait_until};
+use crate::harness::{Server, Session, signal, text_of, wait_until};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const JOIN_LIMIT: Duration = Duration::from_secs(15);
@@ -192,4 +192,70 @@ fn one_of_two_schedulers_wins_a_name() {
     for mut scheduler in schedulers {
         assert_eq!(scheduler.server.stop(), 0);
     }
+}
+
+#[test]
+fn invalidations_are_confirmed_by_every_executor_that_lives() {
+    let store = tempfile::tempdir().unwrap();
+    let scheduler = Scheduler::start(store.path());
+    let mut session = Session::open(&scheduler.flight);
+    let _first = scheduler.executor("first", store.path(), SECRET);
+    let second = scheduler.executor("second", store.path(), SECRET);
+    assert!(wait_until(JOIN_LIMIT, || members(&mut session) == "2"));
+    let invalidate = |session: &mut Session, id: &str| {
+        let sql = format!("INSERT INTO cache_invalidation_events (event_id, cache_key) VALUES ('{id}', '*')");
+        assert_eq!(session.run(&sql), 1);
+    };
+    let processed = |session: &mut Session, id: &str| {
+        session.value(&format!(
+            "SELECT processed_at >= triggered_at FROM cache_invalidation_events WHERE event_id = '{id}'"
+        )) == "true"
+    };
+    invalidate(&mut session, "both");
+    assert!(wait_until(JOIN_LIMIT, || processed(&mut session, "both")));
+
+    // Who is silent is waited for until it is dead.
+    signal(second.pid(), "STOP");
+    invalidate(&mut session, "one");
+    let early = processed(&mut session, "one");
+    let late = wait_until(JOIN_LIMIT, || processed(&mut session, "one"));
+    let left = members(&mut session);
+    signal(second.pid(), "CONT");
+    assert_eq!((early, late, left.as_str()), (false, true, "1"));
+
+    // It catches up when it is back.
+    assert!(wait_until(JOIN_LIMIT, || members(&mut session) == "2"));
+    invalidate(&mut session, "again");
+    assert!(wait_until(JOIN_LIMIT, || processed(&mut session, "again")));
+}
+
+#[test]
+fn caches_of_one_store_are_operated_as_one() {
+    let store = tempfile::tempdir().unwrap();
+    let (first, second) = (Scheduler::start(store.path()), Scheduler::start(store.path()));
+    let (mut here, mut there) = (Session::open(&first.flight), Session::open(&second.flight));
+    here.run("CREATE TABLE t (id BIGINT)");
+    here.run("INSERT INTO t VALUES (1), (2)");
+    assert_eq!(there.value("SELECT sum(id) AS total FROM t"), "3");
+    let listed = "SELECT count(*) FROM distributed_query_cache WHERE results LIKE '%total%'";
+    assert_eq!(there.value(listed), "1");
+    here.run("INSERT INTO cache_invalidation_events (event_id, cache_key) VALUES ('e', 't')");
+    assert_eq!(there.value(listed), "0");
+    let seen =
+        "SELECT cache_key FROM cache_invalidation_events WHERE event_id = 'e' AND processed_at IS NOT NULL";
+    assert_eq!(there.value(seen), "public.t");
+
+    here.run("UPDATE cache_layers SET ttl_seconds = 77 WHERE layer_name = 'local'");
+    here.run("DELETE FROM cache_layers WHERE layer_name = 'edge'");
+    let stats =
+        "SELECT layer, enabled, ttl_seconds FROM system.cache_stats WHERE layer <> 'distributed' ORDER BY 1";
+    let operated = [["edge", "false", "NULL"], ["local", "true", "77"]];
+    assert_eq!(there.rows(stats), operated);
+
+    // And they stay so.
+    drop((first, second));
+    let third = Scheduler::start(store.path());
+    let mut session = Session::open(&third.flight);
+    assert_eq!(session.rows(stats), operated);
+    assert_eq!(session.value(seen), "public.t");
 }

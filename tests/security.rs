@@ -210,3 +210,67 @@ fn nobody_is_let_in_by_mistake() {
     let log = Server::spawn(&arguments, &[secret], None).gives_up();
     assert!(log.contains("--admin-password-file"), "{log}");
 }
+
+#[test]
+fn cached_answers_are_shown_to_those_who_may_read_their_tables() {
+    let (cluster, mut admin) = secure();
+    for sql in [
+        "CREATE USER ada PASSWORD 'hunter22'",
+        "CREATE TABLE shown (a INT)",
+        "INSERT INTO shown VALUES (7)",
+        "CREATE TABLE hidden (a INT)",
+        "INSERT INTO hidden VALUES (8)",
+        "GRANT SELECT ON shown TO ada",
+        "GRANT SELECT ON distributed_query_cache TO ada",
+        "GRANT SELECT ON cache_invalidation_events TO ada",
+    ] {
+        admin.run(sql);
+    }
+    assert_eq!(admin.value("SELECT sum(a) AS s FROM hidden"), "8");
+    assert_eq!(
+        admin.value("SELECT sum(shown.a + hidden.a) AS s FROM shown, hidden"),
+        "15"
+    );
+    let listed = "SELECT results FROM distributed_query_cache WHERE results LIKE '%\"s\":%' ORDER BY results";
+    let rows = |answers: &[&str]| -> Vec<Vec<String>> {
+        answers
+            .iter()
+            .map(|answer| vec![format!("[{{\"s\":{answer}}}]")])
+            .collect()
+    };
+    let mut ada = login(&cluster, "ada", "hunter22");
+    assert_eq!(ada.rows(listed), rows(&[]));
+    assert_eq!(ada.value("SELECT sum(a) AS s FROM shown"), "7");
+    assert_eq!(ada.rows(listed), rows(&["7"]));
+    assert_eq!(admin.rows(listed), rows(&["15", "7", "8"]));
+
+    // She evicts what she sees, if she may at all.
+    ada.fails("DELETE FROM distributed_query_cache", "42501");
+    ada.fails(
+        "INSERT INTO cache_invalidation_events (cache_key) VALUES ('shown')",
+        "42501",
+    );
+    admin.run("GRANT INSERT ON cache_invalidation_events TO ada");
+    let told = ada.fails(
+        "INSERT INTO cache_invalidation_events (cache_key) VALUES ('hidden')",
+        "42P01",
+    );
+    assert!(told.contains("names no table"), "{told}");
+    admin.run("GRANT DELETE ON distributed_query_cache TO ada");
+    assert_eq!(ada.run("DELETE FROM distributed_query_cache"), 1);
+    assert_eq!(admin.rows(listed), rows(&["15", "8"]));
+
+    // Tables that she may not know of are not named to her.
+    admin.run("INSERT INTO cache_invalidation_events (cache_key) VALUES ('hidden'), ('shown')");
+    let keys = "SELECT cache_key FROM cache_invalidation_events WHERE cache_key LIKE 'public.%' ORDER BY 1";
+    assert_eq!(ada.rows(keys), [["public.shown"]]);
+    assert_eq!(admin.rows(keys), [["public.hidden"], ["public.shown"]]);
+
+    // Right after a REVOKE there is neither an answer nor its row.
+    assert_eq!(ada.value("SELECT sum(a) AS s FROM shown"), "7");
+    assert_eq!(ada.rows(listed), rows(&["7"]));
+    admin.run("REVOKE SELECT ON shown FROM ada");
+    assert_eq!(ada.rows(listed), rows(&[]));
+    ada.fails("SELECT sum(a) AS s FROM shown", "42501");
+    ada.fails("UPDATE cache_layers SET ttl_seconds = 1", "42501");
+}

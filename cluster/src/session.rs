@@ -16,6 +16,7 @@ use datafusion_distributed::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use watershed_storage::codec::WatershedCodec;
+use watershed_storage::fragment::FragmentCache;
 use watershed_storage::session::{self, StatementOptions};
 
 use crate::{Channels, yielding};
@@ -42,6 +43,7 @@ pub fn worker_state(
     mut context: WorkerQueryContext,
     runtime: Arc<RuntimeEnv>,
     channels: Channels,
+    fragments: Arc<FragmentCache>,
     threads: usize,
 ) -> Result<SessionState> {
     let config = context.builder.config().take().unwrap_or_default();
@@ -53,6 +55,7 @@ pub fn worker_state(
     let config = with_peers(config, channels)?.with_distributed_worker_plan_rewrite_handler(
         |event: WorkerPlanRewriteEvent<'_>| yielding(event.plan).map(WorkerPlanRewriteEventResponse::new),
     );
+    let config = config.with_extension(fragments);
     let builder: SessionStateBuilder = session::state(config, runtime);
     Ok(builder.build())
 }

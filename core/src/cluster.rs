@@ -37,6 +37,9 @@ pub struct Heartbeat {
     /// Bytes its operators have reserved now, and may reserve.
     pub memory_used: u64,
     pub memory_limit: u64,
+    /// The newest invalidation that its caches have done; none before it has heard of any.
+    #[serde(default)]
+    pub invalidated: Option<u64>,
 }
 
 /// The scheduler's answer.
@@ -44,4 +47,16 @@ pub struct Heartbeat {
 pub struct HeartbeatReply {
     /// Grows with every executor that joins or leaves.
     pub epoch: u64,
+    #[serde(default)]
+    pub invalidated: Invalidated,
+}
+
+/// What caches are to forget.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invalidated {
+    /// The number of the newest invalidation: whoever has done all this has come so far.
+    pub last: u64,
+    /// All that was made of files in these tables' folders, below the root.
+    pub folders: Vec<String>,
+    pub everything: bool,
 }

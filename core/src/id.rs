@@ -55,6 +55,11 @@ uuid_id! {
     SessionId
 }
 
+uuid_id! {
+    /// Something that a cache has forgotten.
+    EventId
+}
+
 /// A process of the cluster, by the name it registered under.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -8,7 +8,7 @@ use datafusion::execution::memory_pool::MemoryPool;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use watershed_cluster::control::Control;
-use watershed_core::cluster::{HEARTBEAT_INTERVAL, Heartbeat, PROTOCOL_VERSION};
+use watershed_core::cluster::{HEARTBEAT_INTERVAL, Heartbeat, Invalidated, PROTOCOL_VERSION};
 use watershed_core::id::NodeId;
 use watershed_core::net::{ClusterSecret, Readiness};
 use watershed_core::{Error, Result, SqlState};
@@ -30,6 +30,8 @@ pub(crate) struct Heart {
     pub(crate) memory_limit: usize,
     /// Set while the scheduler hears us.
     pub(crate) ready: Readiness,
+    /// Forgets what was made of files in a folder; of all files, if none is given.
+    pub(crate) forget: Arc<dyn Fn(Option<&str>) + Send + Sync>,
 }
 
 /// Starts the thread, which tells `joined` once the scheduler has heard it, or refused it. It ends with
@@ -58,10 +60,23 @@ pub(crate) fn start(
 
 async fn beat(heart: Heart, joined: oneshot::Sender<Result<()>>, shutdown: CancellationToken) {
     let (mut control, mut joined) = (None, Some(joined));
+    let mut invalidated = None;
     loop {
-        let sent = tokio::time::timeout(CALL_TIMEOUT, send(&heart, &mut control)).await;
+        let sent = tokio::time::timeout(CALL_TIMEOUT, send(&heart, invalidated, &mut control)).await;
+        let mut pause = HEARTBEAT_INTERVAL;
         let heard = match sent {
-            Ok(Ok(())) => {
+            Ok(Ok(news)) => {
+                for folder in &news.folders {
+                    (heart.forget)(Some(folder));
+                }
+                if news.everything {
+                    (heart.forget)(None);
+                }
+                // That it is done is told at once.
+                if invalidated != Some(news.last) {
+                    pause = Duration::ZERO;
+                }
+                invalidated = Some(news.last);
                 // Nobody waits for it any more: then it is of no use.
                 joined.take().and_then(|joined| joined.send(Ok(())).ok());
                 true
@@ -85,7 +100,7 @@ async fn beat(heart: Heart, joined: oneshot::Sender<Result<()>>, shutdown: Cance
         }
         heart.ready.set(heard);
         tokio::select! {
-            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
+            () = tokio::time::sleep(pause) => {}
             () = shutdown.cancelled() => break,
         }
     }
@@ -98,7 +113,7 @@ async fn beat(heart: Heart, joined: oneshot::Sender<Result<()>>, shutdown: Cance
     }
 }
 
-async fn send(heart: &Heart, control: &mut Option<Control>) -> Result<()> {
+async fn send(heart: &Heart, invalidated: Option<u64>, control: &mut Option<Control>) -> Result<Invalidated> {
     let control = match control {
         Some(control) => control,
         None => control.insert(Control::connect(&heart.scheduler, &heart.secret).await?),
@@ -114,6 +129,7 @@ async fn send(heart: &Heart, control: &mut Option<Control>) -> Result<()> {
         pid: std::process::id(),
         memory_used: heart.memory.reserved() as u64,
         memory_limit: heart.memory_limit as u64,
+        invalidated,
     };
-    control.heartbeat(&message).await.map(drop)
+    Ok(control.heartbeat(&message).await?.invalidated)
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -11,11 +12,15 @@ use watershed_core::Result;
 use watershed_core::id::NodeId;
 use watershed_core::net::{self, ClusterSecret, Readiness};
 use watershed_core::store::StoreRoot;
+use watershed_storage::fragment::FragmentCache;
 use watershed_storage::session::{self, Resources};
 
 use crate::heartbeat::{self, Heart};
 use crate::staged::{Identity, StagedExecutor};
 use crate::worker;
+
+/// What part of the memory for operators, beside it, states of fragments may take.
+const FRAGMENTS_PART: usize = 8;
 
 /// How an executor runs.
 #[derive(Debug, Clone)]
@@ -62,7 +67,13 @@ pub async fn run(
     let http = net::bind(options.http).await?;
     let url = options.advertise.clone().unwrap_or_else(|| bound.url());
 
-    let worker = worker::worker(std::sync::Arc::clone(&runtime), channels, options.threads);
+    let fragments = Arc::new(FragmentCache::new(options.memory_limit / FRAGMENTS_PART));
+    let worker = worker::worker(
+        Arc::clone(&runtime),
+        channels,
+        Arc::clone(&fragments),
+        options.threads,
+    );
     let incarnation = rand::random();
     let identity = Identity {
         node: options.node.clone(),
@@ -73,7 +84,7 @@ pub async fn run(
     let shuffle_dir = options.work_dir.join("shuffle");
     let staged = StagedExecutor::new(
         identity,
-        std::sync::Arc::clone(&runtime),
+        Arc::clone(&runtime),
         options.secret.clone(),
         shuffle_dir,
     )?;
@@ -97,9 +108,13 @@ pub async fn run(
         threads: options.threads,
         scheduler: options.scheduler.clone(),
         secret: options.secret,
-        memory: std::sync::Arc::clone(&runtime.memory_pool),
+        memory: Arc::clone(&runtime.memory_pool),
         memory_limit: options.memory_limit,
         ready: ready.clone(),
+        forget: Arc::new(move |folder| {
+            let forgotten = fragments.invalidate(folder);
+            tracing::info!(folder, forgotten, "states of fragments are forgotten");
+        }),
     };
     let (heard, hears) = oneshot::channel();
     let heartbeats = heartbeat::start(heart, heard, shutdown.clone())?;

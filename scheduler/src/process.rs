@@ -19,7 +19,7 @@ use watershed_storage::delta::DeltaStore;
 use watershed_storage::session::{self, Resources};
 
 use crate::auth::{Logins, Policy};
-use crate::cache::ResultCache;
+use crate::cache::{Confirmations, ResultCache};
 use crate::cluster::{ControlService, Membership};
 use crate::dispatch::Dispatch;
 use crate::dispatch::staged::Staged;
@@ -109,6 +109,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
 
     let catalog = CatalogStore::open(&options.store).await?;
     let logins = Logins::start(options.login, &catalog.current(), Arc::clone(&clock)).await?;
+    let confirmations = Confirmations::new(Arc::clone(&clock), catalog.current().invalidations());
     let engine = Engine::start(Parts {
         catalog,
         logins,
@@ -122,6 +123,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         admission: Admission::new(options.max_running, options.max_waiting),
         queries: Queries::new(Arc::clone(&clock)),
         services: ServiceRegistry::default(),
+        confirmations,
         flight_url: flight_url.clone(),
         clock: Arc::clone(&clock),
     })
@@ -150,8 +152,11 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         net::health_router(ready.clone()),
         shutdown.clone(),
     ));
-    let control = FlightServiceServer::new(ControlService::new(Arc::clone(&membership)))
-        .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let control = FlightServiceServer::new(ControlService::new(
+        Arc::clone(&membership),
+        Arc::new(engine.clone()),
+    ))
+    .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let control = Routes::new(net::members_only(control, options.secret.clone()))
         .add_service(net::members_only(staged.service(), options.secret));
     serving.spawn(hearing.run(net::serve_grpc(cluster, control, shutdown.clone())));

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use watershed_core::error::{Error, Result, SqlState};
 
 use crate::catalog::{
-    ADMIN, Alteration, Catalog, INFORMATION_SCHEMA, Object, ObjectName, Op, PUBLIC_SCHEMA, PrincipalOp,
-    Principals, Privilege, Privileges, Scope, TEMPORARY_SCHEMA,
+    ADMIN, Alteration, Catalog, INFORMATION_SCHEMA, LiveDef, Object, ObjectName, Op, PUBLIC_SCHEMA,
+    PrincipalOp, Principals, Privilege, Privileges, Scope, TEMPORARY_SCHEMA,
 };
 use crate::dialect::identifier;
 use crate::plan::{Credential, Plan, PlanContext};
@@ -222,10 +222,9 @@ fn needs(plan: &Plan, catalog: &Catalog) -> Vec<Need> {
             Privilege::Insert,
             Scope::object(&table.schema, &table.name),
         )],
-        Plan::InsertLive { table, .. } => vec![Need::Privilege(
-            Privilege::Insert,
-            Scope::object(&table.schema, &table.name),
-        )],
+        Plan::InsertLive { table, .. } => vec![on_live(Privilege::Insert, table)],
+        Plan::DeleteLive { table, .. } => vec![on_live(Privilege::Delete, table)],
+        Plan::UpdateLive { table, .. } => vec![on_live(Privilege::Update, table)],
         Plan::Credential(credential) => vec![match credential {
             Credential::CreateUser { .. } => Need::Admin("manage users"),
             Credential::SetPassword { user, .. } => Need::Being(user.clone(), "set others' passwords"),
@@ -235,6 +234,10 @@ fn needs(plan: &Plan, catalog: &Catalog) -> Vec<Need> {
         // is known where it runs.
         Plan::Query(_) | Plan::Set { .. } | Plan::Use { .. } | Plan::Kill { .. } => Vec::new(),
     }
+}
+
+fn on_live(privilege: Privilege, table: &LiveDef) -> Need {
+    Need::Privilege(privilege, Scope::object(&table.schema, &table.name))
 }
 
 fn of_op(op: &Op, catalog: &Catalog) -> Vec<Need> {
@@ -292,6 +295,10 @@ fn of_op(op: &Op, catalog: &Catalog) -> Vec<Need> {
             needs
         }
         Op::Principal(op) => vec![of_principal_op(op)],
+        // What writes the control tables is a write of their rows, and needs what those need.
+        Op::Cache(_) => vec![Need::Admin(
+            "change what caches keep by other means than their tables",
+        )],
     }
 }
 

@@ -7,11 +7,13 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
+use crate::fragment::FragmentCacheExec;
 use crate::write::{ShardWriteExec, WriteTarget};
 
 /// Stands before every node of ours, with the version of the encoding that follows.
 const MAGIC: &[u8; 4] = b"WSH1";
 const SHARD_WRITE: u8 = 1;
+const FRAGMENT_CACHE: u8 = 2;
 
 /// Encodes and decodes our nodes; others are not its business.
 #[derive(Debug, Default)]
@@ -35,6 +37,7 @@ impl PhysicalExtensionCodec for WatershedCodec {
                 })?;
                 Ok(Arc::new(ShardWriteExec::new(Arc::clone(input), target)))
             }
+            (FRAGMENT_CACHE, [input]) => Ok(Arc::new(FragmentCacheExec::new(Arc::clone(input)))),
             (kind, inputs) => {
                 internal_err!(
                     "a plan node of kind {kind} with {} inputs is not known",
@@ -50,6 +53,11 @@ impl PhysicalExtensionCodec for WatershedCodec {
         buf: &mut Vec<u8>,
         _proto_converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
+        if node.is::<FragmentCacheExec>() {
+            buf.extend_from_slice(MAGIC);
+            buf.push(FRAGMENT_CACHE);
+            return Ok(());
+        }
         let Some(write) = node.downcast_ref::<ShardWriteExec>() else {
             return internal_err!("the plan node {} does not travel between processes", node.name());
         };

@@ -19,6 +19,7 @@ pub mod error;
 pub mod external;
 #[cfg(test)]
 mod fixture;
+pub mod fragment;
 pub mod layout;
 pub mod log;
 pub mod session;

@@ -6,6 +6,7 @@
 //! the key, so a commit makes new keys, and what lies under the old ones is only in the way: it is removed
 //! and noted in `events`.
 
+mod confirmations;
 mod distributed;
 mod entry;
 mod events;
@@ -32,6 +33,7 @@ use inflight::{InFlight, Role};
 use layers::Counts;
 use local::{Local, Removed};
 
+pub use confirmations::Confirmations;
 pub use entry::{About, Entry};
 pub use events::Events;
 pub use fingerprint::{Fingerprint, Key};
@@ -245,18 +247,15 @@ impl ResultCache {
         removed
     }
 
-    /// Removes what `key` names, in both layers: a table, a hash or a prefix of one, a prefix before `*`.
-    /// Gives how many answers went.
-    pub async fn invalidate(&self, key: &str) -> Result<usize> {
-        let names = names_of(key);
+    /// Removes what any of `keys` names, in both layers: a table, a hash or a prefix of one, a prefix before
+    /// `*`. Gives how many answers went.
+    pub async fn invalidate(&self, keys: &[String]) -> Result<usize> {
+        let names: Vec<Names> = keys.iter().map(|key| names_of(key)).collect();
+        let goes = |key: &Key, entry: &Entry| Names::any(&names, key, &entry.about);
         // What runs now may have read before whatever is the reason for this.
         self.0.flights.part(|_| true);
-        let removed = self.remove_local(|hash, entry| names.match_entry(hash, &entry.about));
-        let distributed = self
-            .0
-            .distributed
-            .remove_where(|hash, entry| names.match_entry(hash, &entry.about));
-        Ok(removed + distributed.await?)
+        let removed = self.remove_local(goes);
+        Ok(removed + self.0.distributed.remove_where(goes).await?)
     }
 
     fn remove_local(&self, which: impl Fn(&Key, &Entry) -> bool) -> usize {
@@ -422,27 +421,23 @@ fn names_of(key: &str) -> Names {
 }
 
 impl Names {
-    fn match_entry(&self, key: &Key, about: &About) -> bool {
+    /// Whether any of them names an entry.
+    fn any(names: &[Self], key: &Key, about: &About) -> bool {
         let reads = about
             .reads
             .iter()
             .map(|(schema, name)| format!("{schema}.{name}"));
-        let mut tables = reads
+        let tables: Vec<String> = reads
             .chain(about.tables.iter().cloned())
-            .map(|name| name.to_lowercase());
-        match self {
-            Self::Table(name) => tables.any(|table| table == *name),
+            .map(|name| name.to_lowercase())
+            .collect();
+        let hash = key.to_string();
+        names.iter().any(|name| match name {
+            Self::Table(name) => tables.contains(name),
             Self::Prefix(prefix) => {
-                tables.any(|table| table.starts_with(prefix.as_str()))
-                    || key.to_string().starts_with(prefix.as_str())
+                hash.starts_with(prefix) || tables.iter().any(|table| table.starts_with(prefix))
             }
-            Self::Hash(hash) => key.to_string().starts_with(hash.as_str()),
-        }
+            Self::Hash(begin) => hash.starts_with(begin),
+        })
     }
-}
-
-/// Whether an invalidation's key names a table: executors' caches know tables only.
-#[must_use]
-pub fn names_tables(key: &str) -> bool {
-    !matches!(names_of(key), Names::Hash(_))
 }

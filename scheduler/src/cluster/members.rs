@@ -31,6 +31,8 @@ pub struct Executor {
     pub pid: u32,
     pub memory_used: u64,
     pub memory_limit: u64,
+    /// The newest invalidation that its caches have done.
+    pub invalidated: u64,
     pub joined_at: DateTime<Utc>,
     pub heard_at: DateTime<Utc>,
     /// Cancelled once it is declared dead or has left: what waits for it stops waiting.
@@ -148,6 +150,7 @@ impl Membership {
             pid: heartbeat.pid,
             memory_used: heartbeat.memory_used,
             memory_limit: heartbeat.memory_limit,
+            invalidated: heartbeat.invalidated.unwrap_or_default(),
             joined_at,
             heard_at: now,
             gone,
@@ -260,6 +263,7 @@ mod tests {
             pid: 1,
             memory_used: 0,
             memory_limit: 0,
+            invalidated: None,
         }
     }
 

@@ -4,4 +4,4 @@ mod members;
 mod service;
 
 pub use members::{Executor, Members, Membership};
-pub use service::ControlService;
+pub use service::{ControlService, Forgetting};

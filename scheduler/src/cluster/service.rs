@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status, Streaming};
-use watershed_core::cluster::{HEARTBEAT_ACTION, HeartbeatReply, LEAVE_ACTION};
+use watershed_core::cluster::{HEARTBEAT_ACTION, Heartbeat, HeartbeatReply, Invalidated, LEAVE_ACTION};
 
 use super::Membership;
 
@@ -21,11 +21,23 @@ type Stream<T> = BoxStream<'static, Result<T, Status>>;
 #[derive(Clone)]
 pub struct ControlService {
     membership: Arc<Membership>,
+    forgetting: Arc<dyn Forgetting>,
+}
+
+/// What executors' caches are to forget.
+pub trait Forgetting: Send + Sync {
+    /// What came after an invalidation; `None` is from an executor that has heard of none.
+    fn since(&self, sequence: Option<u64>) -> Invalidated;
+    /// How far an executor has come was heard.
+    fn heard(&self);
 }
 
 impl ControlService {
-    pub fn new(membership: Arc<Membership>) -> Self {
-        Self { membership }
+    pub fn new(membership: Arc<Membership>, forgetting: Arc<dyn Forgetting>) -> Self {
+        Self {
+            membership,
+            forgetting,
+        }
     }
 }
 
@@ -52,11 +64,15 @@ impl FlightService for ControlService {
         let action = request.into_inner();
         let body = match action.r#type.as_str() {
             HEARTBEAT_ACTION => {
+                let heartbeat: Heartbeat = decode(&action.body)?;
+                let known = heartbeat.invalidated;
                 let epoch = self
                     .membership
-                    .heard(decode(&action.body)?)
+                    .heard(heartbeat)
                     .map_err(|error| Status::failed_precondition(error.to_string()))?;
-                serde_json::to_vec(&HeartbeatReply { epoch })
+                self.forgetting.heard();
+                let invalidated = self.forgetting.since(known);
+                serde_json::to_vec(&HeartbeatReply { epoch, invalidated })
                     .map_err(|error| Status::internal(error.to_string()))?
             }
             LEAVE_ACTION => {

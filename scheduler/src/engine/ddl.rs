@@ -37,7 +37,8 @@ pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
         | Op::DropTable { .. }
         | Op::DropView { .. }
         | Op::AlterTable { .. }
-        | Op::Principal(_) => {}
+        | Op::Principal(_)
+        | Op::Cache(_) => {}
     }
     commit(running, op).await
 }

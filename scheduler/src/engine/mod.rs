@@ -3,12 +3,14 @@
 //! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
 //! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
 //! ran), `tables` (names become rows), `writes` (rows become commits), `ingest` (rows that a client
-//! streams), `cached` (queries whose answers may be there), `ddl`, `credentials` (hashes and secrets on their way into the catalog), `access` (what one
+//! streams), `cached` (queries whose answers may be there), `caches` (what they are to forget), `ddl`,
+//! `credentials` (hashes and secrets on their way into the catalog), `access` (what one
 //! may do).
 
 mod access;
 mod admission;
 mod cached;
+mod caches;
 mod credentials;
 mod ddl;
 mod front;
@@ -32,7 +34,7 @@ use watershed_storage::delta::DeltaStore;
 use watershed_storage::layout::TableLayout;
 
 use crate::auth::Logins;
-use crate::cache::ResultCache;
+use crate::cache::{Confirmations, ResultCache};
 use crate::cluster::Membership;
 use crate::dispatch::Dispatch;
 use crate::system::ServiceRegistry;
@@ -60,6 +62,7 @@ pub struct Parts {
     pub queries: Arc<Queries>,
     pub cache: ResultCache,
     pub services: ServiceRegistry,
+    pub confirmations: Confirmations,
     /// Where clients reach this scheduler.
     pub flight_url: String,
 }

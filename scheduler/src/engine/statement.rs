@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::StatementId;
 use watershed_core::{Error, Result, SqlState, telemetry};
 use watershed_sql::authorize::{Noted, authorize};
-use watershed_sql::catalog::{Catalog, TableDef};
+use watershed_sql::catalog::{Catalog, LiveDef, TableDef};
 use watershed_sql::dialect::{self, Statement};
 use watershed_sql::plan::{self, Ingest, Plan, PlanContext};
 use watershed_storage::error::from_datafusion;
@@ -29,6 +30,7 @@ use crate::cache::TextKey;
 use crate::dispatch::context::{Counters, StatementContext};
 use crate::dispatch::{Job, explain};
 use crate::flight::{Executed, Outcome, Prepared, Progress, RowStream};
+use crate::system::{self, Write, Writer};
 
 /// What a client asks for.
 enum Request<'a> {
@@ -96,7 +98,7 @@ impl Engine {
             session.settings(),
             CancellationToken::new(),
         );
-        let catalog = self.parts().catalog.refresh().await?;
+        let catalog = self.newest_catalog().await?;
         let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
         if let Some(prepared) = text
             .as_ref()
@@ -178,7 +180,7 @@ impl Engine {
                 true => Some(self.parts().admission.enter().await?),
                 false => None,
             };
-            let catalog = self.parts().catalog.refresh().await?;
+            let catalog = self.newest_catalog().await?;
             let text = match &request {
                 Request::Statement {
                     sql,
@@ -280,11 +282,9 @@ impl Running<'_> {
                 .await
                 .map(Done::Count),
             Plan::Insert { table, input } => writes::insert(self, &table, input).await.map(Done::Count),
-            Plan::InsertLive { table, input } => {
-                crate::system::insert(self.engine, self.context, &table, input)
-                    .await
-                    .map(Done::Count)
-            }
+            Plan::InsertLive { table, input } => self.write(Write::Insert, &table, input).await,
+            Plan::DeleteLive { table, input } => self.write(Write::Delete, &table, input).await,
+            Plan::UpdateLive { table, input } => self.write(Write::Update, &table, input).await,
             Plan::Credential(credential) => credentials::apply(self, credential).await,
             Plan::Set { name, value } => {
                 self.session.set(&name, value.as_deref())?;
@@ -299,6 +299,15 @@ impl Running<'_> {
                 Ok(Done::Nothing)
             }
         }
+    }
+
+    async fn write(&self, how: Write, table: &LiveDef, input: LogicalPlan) -> Result<Done> {
+        let writer = Writer {
+            engine: self.engine,
+            session: self.session,
+            statement: self.context,
+        };
+        system::write(&writer, how, table, input).await.map(Done::Count)
     }
 
     async fn explain(&self, analyze: bool, verbose: bool, plan: Plan) -> Result<SendableRecordBatchStream> {

@@ -53,6 +53,21 @@ fn row(query: QueryRecord) -> Row {
         ("shards_scanned", sum(|scan| scan.shards_scanned.len())),
         ("retries", integer(query.retries)),
     ]);
+    for (name, number) in [
+        ("fragments_cached", query.fragments_cached),
+        ("fragments_run", query.fragments_run),
+        ("bytes_cached", query.bytes_cached),
+    ] {
+        row.insert(name, integer(number));
+    }
+    row.extend(query.plan_hash.map(|hash| ("plan_hash", text(hash))));
+    row.extend(
+        query
+            .table_versions
+            .map(|versions| ("table_versions", text(versions))),
+    );
+    row.extend(query.cache.map(|from| ("cache", text(from))));
+    row.extend(query.cache_reason.map(|why| ("cache_reason", text(why))));
     row.extend(query.path.map(|path| ("execution", text(path))));
     row.extend(query.path_reason.map(|why| ("reason", text(why))));
     row.extend(query.ended_at.map(|at| ("finished_at", instant(at))));

@@ -5,6 +5,7 @@
 //! ([`Change`]), which one [`Record`] keeps. Replaying records gives the model again, without rules.
 
 pub mod builtin;
+mod cache;
 mod compare;
 mod model;
 mod object;
@@ -15,9 +16,13 @@ mod shard_map;
 mod store;
 mod temporary;
 
+pub use cache::{
+    CacheLayer, CacheLayerRow, EVERYTHING, INVALIDATIONS_KEPT, Invalidation, InvalidationDef, Invalidations,
+    Layer,
+};
 pub use model::{CATALOG_NAME, Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA, TEMPORARY_SCHEMA};
 pub use object::{ExternalDef, ExternalFormat, LiveDef, Object, ObjectKind, ObjectName, TableDef, ViewDef};
-pub use op::{Alteration, Op, PrincipalOp};
+pub use op::{Alteration, CacheOp, Op, PrincipalOp};
 pub use principals::{
     ADMIN, PUBLIC, PasswordHash, Principals, Privilege, Privileges, Scope, TokenDef, UserDef,
 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use watershed_core::error::{Error, Position, Result, SqlState, nearest};
 
 use super::builtin;
+use super::cache::{CacheLayer, CacheModel, Invalidations};
 use super::object::{Object, ObjectName, TableDef};
 use super::principals::Principals;
 use super::record::Change;
@@ -30,6 +31,7 @@ pub struct Catalog {
     /// The catalog below a session's own objects, if this one has any.
     base: Option<Arc<Catalog>>,
     pub principals: Arc<Principals>,
+    cache: Arc<CacheModel>,
     schemas: BTreeMap<String, BTreeMap<String, Object>>,
 }
 
@@ -54,6 +56,7 @@ impl Catalog {
             version: 0,
             base: None,
             principals: Arc::default(),
+            cache: Arc::default(),
             schemas,
         }
     }
@@ -124,9 +127,20 @@ impl Catalog {
         Self {
             version: self.version,
             principals: Arc::clone(&self.principals),
+            cache: Arc::clone(&self.cache),
             schemas,
             base: Some(self),
         }
+    }
+
+    /// The layers of the cache that are on, the nearest first.
+    pub fn cache_layers(&self) -> &[CacheLayer] {
+        &self.cache.layers
+    }
+
+    /// What caches were asked to forget lately.
+    pub fn invalidations(&self) -> &Invalidations {
+        &self.cache.invalidations
     }
 
     /// An error unless the schema is there.
@@ -217,6 +231,9 @@ impl Catalog {
             | Change::TokenDropped { .. }
             | Change::Granted { .. }
             | Change::Revoked { .. } => Arc::make_mut(&mut self.principals).apply(change),
+            Change::CacheLayerSet(_) | Change::CacheLayerDropped { .. } | Change::CacheInvalidated(_) => {
+                Arc::make_mut(&mut self.cache).apply(change);
+            }
         }
     }
 

@@ -131,6 +131,8 @@ pub struct LiveDef {
     pub name: String,
     pub columns: Vec<Column>,
     pub primary_key: Vec<String>,
+    /// Columns of the key that the system fills where a row gives none.
+    pub filled: Vec<String>,
     /// Whether writing it is meant to change how the system behaves.
     pub control: bool,
     pub comment: &'static str,
@@ -142,6 +144,15 @@ impl LiveDef {
         Arc::new(arrow::datatypes::Schema::new(
             self.columns.iter().map(Column::field).collect::<Vec<_>>(),
         ))
+    }
+
+    /// The columns as rows are written: what the system fills may be left out.
+    pub fn written_columns(&self) -> Vec<Column> {
+        let mut columns = self.columns.clone();
+        for column in &mut columns {
+            column.nullable |= self.filled.contains(&column.name);
+        }
+        columns
     }
 }
 

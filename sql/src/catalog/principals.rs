@@ -349,7 +349,10 @@ impl Principals {
             | Change::TableAltered(_)
             | Change::ExternalCreated(_)
             | Change::ViewCreated(_)
-            | Change::ObjectDropped { .. } => {}
+            | Change::ObjectDropped { .. }
+            | Change::CacheLayerSet(_)
+            | Change::CacheLayerDropped { .. }
+            | Change::CacheInvalidated(_) => {}
         }
     }
 

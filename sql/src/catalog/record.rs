@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use watershed_core::error::{Error, Result, SqlState};
 
+use super::cache::{CacheLayer, InvalidationDef, Layer};
 use super::object::{ExternalDef, TableDef, ViewDef};
 use super::principals::{PasswordHash, Privileges, Scope, TokenDef, UserDef};
 
 /// The newest form of records that this version reads. Each record is written in the oldest form that
 /// can say it, so that who does not need what is new can go back to an older version.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// One statement's effect. A reader sees all of it or none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,13 @@ pub enum Change {
         scope: Scope,
         privileges: Privileges,
     },
+    /// The layer is on, and as it says.
+    CacheLayerSet(CacheLayer),
+    /// The layer is off.
+    CacheLayerDropped {
+        layer: Layer,
+    },
+    CacheInvalidated(InvalidationDef),
 }
 
 impl Change {
@@ -102,6 +110,7 @@ impl Change {
             | Self::TokenDropped { .. }
             | Self::Granted { .. }
             | Self::Revoked { .. } => 2,
+            Self::CacheLayerSet(_) | Self::CacheLayerDropped { .. } | Self::CacheInvalidated(_) => 3,
         }
     }
 }

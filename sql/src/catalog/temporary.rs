@@ -116,7 +116,8 @@ impl Op {
             Self::CreateExternal { .. }
             | Self::CreateSchema { .. }
             | Self::DropSchema { .. }
-            | Self::Principal(_) => false,
+            | Self::Principal(_)
+            | Self::Cache(_) => false,
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Statement {
     /// SELECT, VALUES, WITH, TABLE: always [`ast::Statement::Query`].
     Query(Box<ast::Statement>),
     Insert(Box<Insert>),
+    Delete(Box<Delete>),
+    Update(Box<Update>),
     CreateTable(Box<CreateTable>),
     /// The table's columns come from the query.
     CreateTableAs {
@@ -109,6 +111,24 @@ pub struct Insert {
     /// Empty where none were named.
     pub columns: Vec<(String, Option<Position>)>,
     pub source: Box<ast::Query>,
+}
+
+/// `DELETE FROM table [WHERE …]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delete {
+    pub table: ObjectName,
+    /// Gives the rows that go.
+    pub rows: Box<ast::Query>,
+}
+
+/// `UPDATE table SET column = value, … [WHERE …]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    pub table: ObjectName,
+    /// Those that are given a value.
+    pub columns: Vec<(String, Option<Position>)>,
+    /// Gives the rows that change as they are, and behind their columns the values, in order.
+    pub rows: Box<ast::Query>,
 }
 
 /// `CREATE TABLE`, not yet checked.

@@ -3,6 +3,7 @@
 mod alter;
 mod ast;
 mod balance;
+mod change;
 mod columns;
 mod create;
 mod error;
@@ -21,7 +22,9 @@ mod types;
 mod unparse;
 mod words;
 
-pub use ast::{Clustering, CreateExternalTable, CreateTable, CreateView, Insert, Parsed, Statement};
+pub use ast::{
+    Clustering, CreateExternalTable, CreateTable, CreateView, Delete, Insert, Parsed, Statement, Update,
+};
 pub use grants::GrantTarget;
 pub use limits::{DEPTH_LIMIT, OR_LIMIT, SUBQUERY_LIMIT, TEXT_LIMIT, TOKEN_LIMIT};
 pub use parser::parse;

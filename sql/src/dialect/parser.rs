@@ -108,6 +108,8 @@ impl Parser {
                 self.query_statement()
             }
             Keyword::INSERT => self.insert(),
+            Keyword::DELETE => self.delete(),
+            Keyword::UPDATE => self.update(),
             Keyword::CREATE => self.create(lines),
             Keyword::DROP => self.drop_object(),
             Keyword::ALTER => self.alter(),

@@ -7,8 +7,8 @@ use super::error::{at, syntax};
 
 /// The words that statements begin with, for completion and hints.
 pub const STATEMENT_KEYWORDS: &[&str] = &[
-    "ALTER", "CREATE", "DESCRIBE", "DROP", "EXPLAIN", "GRANT", "INSERT", "KILL", "RESET", "REVOKE", "SELECT",
-    "SET", "SHOW", "TABLE", "USE", "VALUES", "WITH",
+    "ALTER", "CREATE", "DELETE", "DESCRIBE", "DROP", "EXPLAIN", "GRANT", "INSERT", "KILL", "RESET", "REVOKE",
+    "SELECT", "SET", "SHOW", "TABLE", "UPDATE", "USE", "VALUES", "WITH",
 ];
 
 /// Further words of statements, for completion.
@@ -100,9 +100,7 @@ pub(super) fn refused(word: &str, start: Location) -> Error {
         at(error, start)
     };
     match upper.as_str() {
-        "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" | "REPLACE" => {
-            later(Some("INSERT and DROP TABLE are what changes tables now."))
-        }
+        "MERGE" | "TRUNCATE" | "REPLACE" => later(Some("INSERT and DROP TABLE are what changes tables now.")),
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "END" | "SAVEPOINT" | "RELEASE" | "ABORT" => {
             later(Some("Each statement commits by itself."))
         }

@@ -74,7 +74,7 @@ fn append(name: &ObjectName, source: LogicalPlan, context: &PlanContext<'_>) -> 
             Ok(Plan::Insert { table, input })
         }
         Object::Live(table) => {
-            let input = assigned(source, name, &table.columns, context)?;
+            let input = assigned(source, name, &table.written_columns(), context)?;
             Ok(Plan::InsertLive { table, input })
         }
         other @ (Object::View(_) | Object::External(_)) => Err(name.error(

@@ -1,19 +1,19 @@
 //! `INSERT`: rows in the table's own columns, in their order and of their types.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast::{self, Query, SetExpr, Value, ValueWithSpan};
 use std::sync::Arc;
-use watershed_core::error::{Error, Result, SqlState, nearest};
+use watershed_core::error::{Error, Position, Result, SqlState, nearest};
 use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::{Column, ColumnType};
 
 use super::names::Names;
 use super::{Plan, PlanContext, generated, literals, query};
 use crate::authorize::Need;
-use crate::catalog::{Object, Privilege};
+use crate::catalog::{Object, ObjectName, Privilege};
 use crate::dialect::Insert;
 
 pub(super) async fn plan(insert: Insert, context: &PlanContext<'_>) -> Result<Plan> {
@@ -36,7 +36,7 @@ pub(super) async fn plan(insert: Insert, context: &PlanContext<'_>) -> Result<Pl
             Ok(Plan::Insert { table, input })
         }
         Object::Live(table) => {
-            let input = input(insert, &table.columns, context).await?;
+            let input = input(insert, &table.written_columns(), context).await?;
             Ok(Plan::InsertLive { table, input })
         }
         Object::View(_) => refused("a view", "Insert into the tables that it reads."),
@@ -48,7 +48,7 @@ pub(super) async fn plan(insert: Insert, context: &PlanContext<'_>) -> Result<Pl
 }
 
 async fn input(mut insert: Insert, columns: &[Column], context: &PlanContext<'_>) -> Result<LogicalPlan> {
-    let given = given(&insert, columns)?;
+    let given = given(&insert.table, &insert.columns, columns)?;
     let names = Names::load(&*insert.source, context.current_schema, context, &[]).await?;
     let mut planner = PlannerContext::new();
     let targets: Vec<&Column> = given.iter().filter_map(|index| columns.get(*index)).collect();
@@ -71,13 +71,17 @@ async fn input(mut insert: Insert, columns: &[Column], context: &PlanContext<'_>
     query::typed(plan, context)
 }
 
-/// The place in the table of each column that is given a value.
-fn given(insert: &Insert, columns: &[Column]) -> Result<Vec<usize>> {
-    if insert.columns.is_empty() {
+/// The place in the table of each column that is given a value: of all of them where none is named.
+pub(super) fn given(
+    table: &ObjectName,
+    named: &[(String, Option<Position>)],
+    columns: &[Column],
+) -> Result<Vec<usize>> {
+    if named.is_empty() {
         return Ok((0..columns.len()).collect());
     }
-    let mut given = Vec::with_capacity(insert.columns.len());
-    for (name, position) in &insert.columns {
+    let mut given = Vec::with_capacity(named.len());
+    for (name, position) in named {
         let at = |error: Error| match position {
             Some(position) => error.with_position(*position),
             None => error,
@@ -85,7 +89,7 @@ fn given(insert: &Insert, columns: &[Column]) -> Result<Vec<usize>> {
         let Some(index) = columns.iter().position(|column| column.name == *name) else {
             let error = at(Error::new(
                 SqlState::UndefinedColumn,
-                format!("column \"{name}\" of \"{}\" does not exist", insert.table),
+                format!("column \"{name}\" of \"{table}\" does not exist"),
             ));
             let known = columns.iter().map(|column| column.name.as_str());
             return Err(match nearest(name, known) {
@@ -123,27 +127,13 @@ fn count(given: usize, wanted: usize, whole: bool) -> Error {
 
 /// Lets `VALUES` be read as the table's columns: texts become what the column is, parameters too.
 fn values_context(source: &Query, targets: &[&Column]) -> Result<PlannerContext> {
-    let mut types: Vec<Option<arrow::datatypes::FieldRef>> = Vec::new();
-    if let SetExpr::Values(values) = source.body.as_ref() {
-        let cells = values.rows.iter().flat_map(|row| row.content.iter().zip(targets));
-        for (value, target) in cells {
-            if let ast::Expr::Value(ValueWithSpan {
-                value: Value::Placeholder(id),
-                ..
-            }) = value
-                && let Ok(number @ 1..) = id.trim_start_matches('$').parse::<usize>()
-            {
-                if types.len() < number {
-                    types.resize(number, None);
-                }
-                let field = target
-                    .field()
-                    .with_nullable(true)
-                    .with_metadata(Default::default());
-                types[number - 1].get_or_insert_with(|| Arc::new(field));
-            }
+    let types = match source.body.as_ref() {
+        SetExpr::Values(values) => {
+            let cells = values.rows.iter().flat_map(|row| row.content.iter().zip(targets));
+            parameter_types(cells.map(|(value, target)| (value, *target)))
         }
-    }
+        _ => Vec::new(),
+    };
     let fields: Vec<_> = targets
         .iter()
         .map(|column| column.field().with_nullable(true))
@@ -153,6 +143,31 @@ fn values_context(source: &Query, targets: &[&Column]) -> Result<PlannerContext>
     let mut planner = PlannerContext::new().with_prepare_param_data_types(types);
     planner.set_table_schema(Some(Arc::new(schema)));
     Ok(planner)
+}
+
+/// The types of parameters that are given to columns as they are.
+pub(super) fn parameter_types<'c>(
+    cells: impl Iterator<Item = (&'c ast::Expr, &'c Column)>,
+) -> Vec<Option<FieldRef>> {
+    let mut types: Vec<Option<FieldRef>> = Vec::new();
+    for (value, target) in cells {
+        if let ast::Expr::Value(ValueWithSpan {
+            value: Value::Placeholder(id),
+            ..
+        }) = value
+            && let Ok(number @ 1..) = id.trim_start_matches('$').parse::<usize>()
+        {
+            if types.len() < number {
+                types.resize(number, None);
+            }
+            let field = target
+                .field()
+                .with_nullable(true)
+                .with_metadata(Default::default());
+            types[number - 1].get_or_insert_with(|| Arc::new(field));
+        }
+    }
+    types
 }
 
 /// Projects a query's columns to a table's: `given[i]` is the place of its i-th column.
@@ -167,16 +182,7 @@ pub(super) fn assign(
     for (index, column) in columns.iter().enumerate() {
         let target = column.data_type.arrow();
         let expr = match given.iter().position(|place| *place == index) {
-            Some(from) => {
-                let value = query::column(&source, from);
-                let from = source.schema().field(from).data_type().clone();
-                check_assignable(&from, column)?;
-                if from == target {
-                    value
-                } else {
-                    cast(value, target)
-                }
-            }
+            Some(from) => value(&source, from, column)?,
             None if column.generated.is_none() && !column.nullable => {
                 return Err(Error::new(
                     SqlState::NotNullViolation,
@@ -207,7 +213,19 @@ pub(super) fn assign(
     project(plan, exprs)
 }
 
-fn project(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
+/// A column of a query as a value of a table's column.
+pub(super) fn value(source: &LogicalPlan, from: usize, column: &Column) -> Result<Expr> {
+    let value = query::column(source, from);
+    let (from, target) = (source.schema().field(from).data_type(), column.data_type.arrow());
+    check_assignable(from, column)?;
+    Ok(if *from == target {
+        value
+    } else {
+        cast(value, target)
+    })
+}
+
+pub(super) fn project(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan)
         .project(exprs)
         .and_then(LogicalPlanBuilder::build)

@@ -3,6 +3,7 @@
 //! Names become tables in [`names`], queries plans in [`query`]. What DataFusion decides otherwise than
 //! we promise is put right in [`temporal`], before its own rules see the plan.
 
+mod change;
 mod current_user;
 mod ddl;
 mod distinct_names;
@@ -111,6 +112,17 @@ pub enum Plan {
         table: Arc<LiveDef>,
         input: LogicalPlan,
     },
+    /// `input` gives the rows that go, with exactly the table's columns.
+    DeleteLive {
+        table: Arc<LiveDef>,
+        input: LogicalPlan,
+    },
+    /// `input` gives each row that changes twice over: the table's columns as they are, then as they
+    /// will be.
+    UpdateLive {
+        table: Arc<LiveDef>,
+        input: LogicalPlan,
+    },
     /// `None` goes back to the default.
     Set {
         name: String,
@@ -146,6 +158,8 @@ impl Plan {
             | Self::CreateTableAs { .. }
             | Self::Insert { .. }
             | Self::InsertLive { .. }
+            | Self::DeleteLive { .. }
+            | Self::UpdateLive { .. }
             | Self::Set { .. }
             | Self::Use { .. }
             | Self::Kill { .. }
@@ -163,6 +177,8 @@ impl Plan {
             | Self::CreateTableAs { .. }
             | Self::Insert { .. }
             | Self::InsertLive { .. }
+            | Self::DeleteLive { .. }
+            | Self::UpdateLive { .. }
             | Self::Set { .. }
             | Self::Use { .. }
             | Self::Kill { .. }
@@ -204,7 +220,9 @@ impl Plan {
             Self::Query(plan)
             | Self::CreateTableAs { input: plan, .. }
             | Self::Insert { input: plan, .. }
-            | Self::InsertLive { input: plan, .. } => Some(plan),
+            | Self::InsertLive { input: plan, .. }
+            | Self::DeleteLive { input: plan, .. }
+            | Self::UpdateLive { input: plan, .. } => Some(plan),
             Self::Explain { plan, .. } => plan.logical(),
             Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Kill { .. } | Self::Credential(_) => {
                 None
@@ -225,6 +243,14 @@ impl Plan {
                 input: f(input)?,
             },
             Self::InsertLive { table, input } => Self::InsertLive {
+                table,
+                input: f(input)?,
+            },
+            Self::DeleteLive { table, input } => Self::DeleteLive {
+                table,
+                input: f(input)?,
+            },
+            Self::UpdateLive { table, input } => Self::UpdateLive {
                 table,
                 input: f(input)?,
             },
@@ -265,6 +291,8 @@ pub async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pla
     match statement {
         Statement::Query(statement) => Ok(Plan::Query(query::plan(&statement, context).await?)),
         Statement::Insert(insert) => insert::plan(*insert, context).await,
+        Statement::Delete(delete) => change::delete(*delete, context).await,
+        Statement::Update(update) => change::update(*update, context).await,
         Statement::Explain {
             analyze,
             verbose,

@@ -28,6 +28,7 @@ use watershed_core::id::{NodeId, ShardId};
 use watershed_core::settings::HOLD_BACK;
 use watershed_core::{Error, SqlState, telemetry};
 use watershed_storage::error::into_datafusion;
+use watershed_storage::fragment::FragmentCacheExec;
 use watershed_storage::table::{group_shards, shard_count};
 use watershed_storage::write::ShardWriteExec;
 
@@ -93,6 +94,7 @@ impl Fragment {
             .downcast_ref::<SortExec>()
             .is_some_and(|sort| sort.fetch().is_some());
         self.plan.is::<AggregateExec>()
+            || self.plan.is::<FragmentCacheExec>()
             || self.plan.is::<LocalLimitExec>()
             || self.plan.is::<GlobalLimitExec>()
             || self.plan.is::<ShardWriteExec>()
@@ -502,6 +504,9 @@ impl Run {
         let counters = &self.surroundings.statement.counters;
         Counters::add(&counters.bytes_scanned, report.bytes_scanned);
         Counters::add(&counters.rows_scanned, report.rows_scanned);
+        Counters::add(&counters.fragments_cached, report.fragments_cached);
+        Counters::add(&counters.fragments_run, report.fragments_run);
+        Counters::add(&counters.bytes_cached, report.bytes_cached);
         self.reports.lock().push(FragmentReport {
             node: shared.executor.node.clone(),
             partitions: shared.partitions,

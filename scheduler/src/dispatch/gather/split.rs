@@ -30,6 +30,7 @@ use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
 };
+use watershed_storage::fragment;
 use watershed_storage::write::ShardWriteExec;
 
 use super::exec::{Fragment, ShardGatherExec, Surroundings};
@@ -71,7 +72,9 @@ fn replace(
             .unwrap_or_default();
         if scan == plan.output_partitioning().partition_count() && scan > 0 {
             *fragments += 1;
-            let fragment = Fragment::new(Arc::clone(plan), leaf, is_replayable(plan));
+            let replayable = is_replayable(plan);
+            let plan = fragment::insert(Arc::clone(plan))?;
+            let fragment = Fragment::new(plan, leaf, replayable);
             return Ok(Arc::new(ShardGatherExec::new(fragment, surroundings.clone())));
         }
     }

@@ -31,6 +31,11 @@ const REPORT_TIMEOUT: Duration = Duration::from_millis(200);
 pub struct TaskReport {
     pub bytes_scanned: u64,
     pub rows_scanned: u64,
+    /// Files whose part of the answer was known, and files that were read for it.
+    pub fragments_cached: u64,
+    pub fragments_run: u64,
+    /// Bytes of the former.
+    pub bytes_cached: u64,
     /// Metrics of the fragment's nodes, in pre-order.
     pub nodes: Vec<MetricsSet>,
 }
@@ -138,9 +143,16 @@ impl TaskReport {
             .iter()
             .map(Scanned::of_node)
             .fold(Scanned::default(), Scanned::plus);
+        let sum = |name: &str| {
+            let counts = nodes.iter().filter_map(|metrics| metrics.sum_by_name(name));
+            counts.map(|count| count.as_usize() as u64).sum()
+        };
         Self {
             bytes_scanned: scanned.bytes,
             rows_scanned: scanned.rows,
+            fragments_cached: sum("fragments_cached"),
+            fragments_run: sum("fragments_run"),
+            bytes_cached: sum("bytes_cached"),
             nodes,
         }
     }

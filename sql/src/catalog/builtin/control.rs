@@ -16,6 +16,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("replication_factor", Int),
         ],
         key: &[],
+        filled: &[],
     },
     Live {
         name: "stream_jobs",
@@ -32,6 +33,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("watermark_delay_seconds", Int),
         ],
         key: &["job_id"],
+        filled: &[],
     },
     Live {
         name: "stream_state",
@@ -44,6 +46,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("ttl_seconds", Int),
         ],
         key: &["state_key"],
+        filled: &[],
     },
     Live {
         name: "user_shard_map",
@@ -56,6 +59,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("created_at", Timestamp),
         ],
         key: &["user_id"],
+        filled: &[],
     },
     Live {
         name: "content_shard_map",
@@ -63,6 +67,7 @@ pub(super) const TABLES: [Live; 12] = [
         comment: "A title's shard and the executor that owns it now.",
         columns: &[("title_id", BigInt), ("shard_id", Int), ("shard_host", Text)],
         key: &["title_id"],
+        filled: &[],
     },
     Live {
         name: "distributed_query_cache",
@@ -76,6 +81,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("created_at", Timestamp),
         ],
         key: &["query_hash"],
+        filled: &[],
     },
     Live {
         name: "cache_layers",
@@ -89,6 +95,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("hit_rate_target", Double),
         ],
         key: &["layer_name"],
+        filled: &[],
     },
     Live {
         name: "cache_invalidation_events",
@@ -102,6 +109,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("processed_at", Timestamp),
         ],
         key: &["event_id"],
+        filled: &["event_id"],
     },
     Live {
         name: "service_registry",
@@ -116,6 +124,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("last_heartbeat", Timestamp),
         ],
         key: &["service_name", "service_instance"],
+        filled: &[],
     },
     Live {
         name: "trace_events",
@@ -132,6 +141,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("tags", Json),
         ],
         key: &[],
+        filled: &[],
     },
     Live {
         name: "replication_status",
@@ -146,6 +156,7 @@ pub(super) const TABLES: [Live; 12] = [
             ("status", Text),
         ],
         key: &["table_name", "source_region", "target_region"],
+        filled: &[],
     },
     Live {
         name: "data_residency_rules",
@@ -158,5 +169,6 @@ pub(super) const TABLES: [Live; 12] = [
             ("encryption_required", Boolean),
         ],
         key: &["data_type"],
+        filled: &[],
     },
 ];

@@ -122,6 +122,8 @@ struct Live {
     comment: &'static str,
     columns: &'static [(&'static str, Kind)],
     key: &'static [&'static str],
+    /// Columns of the key that the system fills where a row gives none.
+    filled: &'static [&'static str],
 }
 
 impl Live {
@@ -131,6 +133,7 @@ impl Live {
             name: self.name.to_owned(),
             columns: columns(self.columns, self.key),
             primary_key: names(self.key),
+            filled: names(self.filled),
             control: self.control,
             comment: self.comment,
         }

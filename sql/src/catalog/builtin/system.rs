@@ -1,9 +1,9 @@
 //! What operating needs to see beside the documented tables.
 
-use super::Kind::{BigInt, Double, Int, Text, Timestamp};
+use super::Kind::{BigInt, Boolean, Double, Int, Json, Text, Timestamp};
 use super::Live;
 
-pub(super) const TABLES: [Live; 5] = [
+pub(super) const TABLES: [Live; 6] = [
     Live {
         name: "queries",
         control: false,
@@ -15,7 +15,7 @@ pub(super) const TABLES: [Live; 5] = [
             ("statement", Text),
             // running, finished, failed, cancelled
             ("state", Text),
-            // local, gather, exchange, staged
+            // local, gather, exchange, staged, cache
             ("execution", Text),
             ("reason", Text),
             ("started_at", Timestamp),
@@ -32,8 +32,40 @@ pub(super) const TABLES: [Live; 5] = [
             ("retries", BigInt),
             ("error_code", Text),
             ("error_message", Text),
+            ("plan_hash", Text),
+            ("table_versions", Json),
+            // local, distributed, shared, miss, bypass
+            ("cache", Text),
+            ("cache_reason", Text),
+            ("fragments_cached", BigInt),
+            ("fragments_run", BigInt),
+            ("bytes_cached", BigInt),
         ],
         key: &["statement_id"],
+        filled: &[],
+    },
+    Live {
+        name: "cache_stats",
+        control: false,
+        comment: "The layers of the cache: what each may keep, holds and has done on this scheduler.",
+        columns: &[
+            ("layer", Text),
+            ("enabled", Boolean),
+            ("ttl_seconds", BigInt),
+            ("max_size_mb", BigInt),
+            ("entries", BigInt),
+            ("bytes", BigInt),
+            ("hits", BigInt),
+            ("misses", BigInt),
+            ("stale_served", BigInt),
+            ("evictions", BigInt),
+            ("expirations", BigInt),
+            ("hit_rate", Double),
+            ("hit_rate_target", Double),
+            ("meets_target", Boolean),
+        ],
+        key: &["layer"],
+        filled: &[],
     },
     Live {
         name: "executors",
@@ -52,6 +84,7 @@ pub(super) const TABLES: [Live; 5] = [
             ("last_heartbeat_at", Timestamp),
         ],
         key: &["node_id"],
+        filled: &[],
     },
     Live {
         name: "shards",
@@ -67,6 +100,7 @@ pub(super) const TABLES: [Live; 5] = [
             ("size_bytes", BigInt),
         ],
         key: &["table_schema", "table_name", "shard_id"],
+        filled: &[],
     },
     Live {
         name: "sessions",
@@ -83,6 +117,7 @@ pub(super) const TABLES: [Live; 5] = [
             ("settings", Text),
         ],
         key: &["session_id"],
+        filled: &[],
     },
     Live {
         name: "settings",
@@ -95,5 +130,6 @@ pub(super) const TABLES: [Live; 5] = [
             ("description", Text),
         ],
         key: &["name"],
+        filled: &[],
     },
 ];

@@ -1,11 +1,13 @@
 //! What a statement asks of the catalog, and the rules that turn it into facts.
 
 mod alter;
+mod cache;
 mod create;
 mod drop;
 mod grants;
 mod principals;
 
+pub use cache::CacheOp;
 pub use principals::PrincipalOp;
 
 pub(crate) use create::builtin_form;
@@ -69,6 +71,7 @@ pub enum Op {
         alteration: Alteration,
     },
     Principal(PrincipalOp),
+    Cache(CacheOp),
 }
 
 /// What `ALTER TABLE` changes.
@@ -210,6 +213,7 @@ impl Op {
                 alteration,
             } => alter::table(catalog, name, schema, *if_exists, alteration),
             Self::Principal(op) => op.decide(catalog),
+            Self::Cache(op) => op.decide(catalog),
         }
     }
 }

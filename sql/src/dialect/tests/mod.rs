@@ -146,6 +146,8 @@ fn the_rest_of_definitions() {
         "ALTER TABLE t RENAME TO u",
         "CREATE TABLE t CLUSTERED BY (a) INTO 4 BUCKETS AS SELECT 1 AS a",
         "INSERT INTO t (a, \"B\") VALUES (1, 'x'), (2, NULL)",
+        "DELETE FROM s.t AS x WHERE x.a IN (SELECT 1) OR b IS NULL",
+        "UPDATE t SET a = a + 1, \"B\" = CASE WHEN c THEN 'x' END WHERE d > ?",
         "INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x",
         "EXPLAIN ANALYZE VERBOSE SELECT 1",
         "DESCRIBE t",
@@ -278,6 +280,9 @@ fn mistakes_have_a_place() {
         10,
         "expected the end of the statement, found SELECT",
     );
+    check("DELETE t", 1, 8, "expected FROM, found t");
+    check("UPDATE t SET a", 1, 15, "expected =, but the statement ends");
+    check("DELETE FROM (SELECT 1)", 1, 13, "expected a table's name");
     check("SELET 1", 1, 1, "expected a statement, found SELET");
     let error = refused("SELET 1", SqlState::SyntaxError);
     assert_eq!(error.hint(), Some("Did you mean SELECT?"));
@@ -286,8 +291,12 @@ fn mistakes_have_a_place() {
 #[test]
 fn what_is_not_built_says_so() {
     for sql in [
-        "UPDATE t SET a = 1",
-        "DELETE FROM t",
+        "UPDATE t SET (a, b) = (1, 2)",
+        "UPDATE t SET a = 1 FROM u WHERE t.b = u.b",
+        "UPDATE t SET a = 1 RETURNING a",
+        "DELETE FROM t USING u WHERE t.a = u.a",
+        "DELETE FROM t LIMIT 1",
+        "DELETE FROM t, u",
         "MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE",
         "COPY t TO 'x'",
         "BEGIN",

@@ -1,5 +1,6 @@
 //! Tests of planning: a catalog, a session, and tables in memory.
 
+mod changes;
 mod definitions;
 mod errors;
 mod inserts;
@@ -53,6 +54,7 @@ impl Tables for Rows {
         };
         let key = format!("{}.{}", object.schema(), object.name());
         let batches = self.0.lock().get(&key).cloned().unwrap_or_default();
+        let schema = batches.first().map_or(schema, RecordBatch::schema);
         Ok(Arc::new(MemTable::try_new(schema, vec![batches]).unwrap()))
     }
 }
@@ -141,6 +143,10 @@ impl Fixture {
                 self.keep(&table.schema, &table.name, &table.arrow_schema(), input)
                     .await
             }
+            // The rows that change, and nothing done about them.
+            Plan::DeleteLive { input, .. } | Plan::UpdateLive { input, .. } => {
+                Ok(lines(&self.execute(input).await?))
+            }
             Plan::CreateTableAs { op, layout, input } => {
                 let Op::CreateTable { schema, name, .. } = &op else {
                     panic!("no table");
@@ -192,12 +198,18 @@ impl Fixture {
         }
         assert_eq!(input.schema().fields().len(), layout.fields().len());
         let batches = self.execute(input).await?;
+        // Keys that the system fills are not filled here.
+        let fields = layout
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true));
+        let layout: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let mut count = 0;
         let mut rows = self.rows.0.lock();
         let kept = rows.entry(format!("{schema}.{name}")).or_default();
         for batch in batches {
             count += batch.num_rows();
-            kept.push(RecordBatch::try_new(Arc::clone(layout), batch.columns().to_vec()).unwrap());
+            kept.push(RecordBatch::try_new(Arc::clone(&layout), batch.columns().to_vec()).unwrap());
         }
         Ok(vec![count.to_string()])
     }

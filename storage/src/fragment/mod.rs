@@ -1,0 +1,17 @@
+//! What a part of a query comes to over one data file, kept on the executor that owns the file's shard.
+//!
+//! A fragment ends in a partial aggregate over one scan. Files never change, so what it came to over a
+//! file holds for ever: after an append only the new file is read. [`describe`] says which fragments are
+//! the same, [`proof`] which conditions are true of all rows of a file and so make no other fragment of it,
+//! [`store`] keeps states, [`FragmentCacheExec`] puts them together.
+
+mod describe;
+mod exec;
+mod plan;
+mod proof;
+mod store;
+
+pub use describe::{FragmentDigest, digest};
+pub use exec::FragmentCacheExec;
+pub use plan::insert;
+pub use store::{FragmentCache, FragmentStats};
