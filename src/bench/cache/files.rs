@@ -13,8 +13,10 @@ use crate::show;
 const SHARDS: u32 = 8;
 /// Different values that rows are grouped by. The shard divides it.
 const LABELS: u64 = 40;
-/// Rows of one INSERT: so many files are written side by side.
-const ROWS_AT_ONCE: u64 = 4_000_000;
+/// One INSERT writes so many rows, and files of so many partitions, in one go. With more, a file would be
+/// closed and another one opened for the rest.
+const ROWS_AT_ONCE: u64 = 2_000_000;
+const PARTITIONS_AT_ONCE: u64 = 8;
 
 /// Row number `v` lies in shard `v % 8`, and is one of the edge `v % 40`. A partition is a file in each shard.
 pub(super) struct Files {
@@ -52,13 +54,19 @@ impl Files {
             .await?;
         let clock = SystemClock::shared();
         let per_partition = rows_per_file * u64::from(SHARDS);
-        let at_once = (ROWS_AT_ONCE / per_partition).max(1);
+        let at_once = (ROWS_AT_ONCE / per_partition).clamp(1, PARTITIONS_AT_ONCE);
+        // By one writer, so that each file is written by one.
+        session.update("SET watershed.execution = 'local'").await?;
+        session.update("SET watershed.target_partitions = 1").await?;
         while table.partitions < partitions {
             let more = at_once.min(partitions - table.partitions);
             let from = table.partitions * per_partition;
             let to = from + more * per_partition;
             table.insert(session, from, to - 1, 1).await?;
             table.partitions += more;
+        }
+        for setting in ["execution", "target_partitions"] {
+            session.update(&format!("RESET watershed.{setting}")).await?;
         }
         table.files = table.partitions * u64::from(SHARDS);
         let found = session

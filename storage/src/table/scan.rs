@@ -147,7 +147,10 @@ fn group<'a>(layout: &TableLayout, files: &[&'a DataFile], partitions: usize) ->
         files.sort_by(|a, b| a.path.cmp(&b.path));
         for file in files {
             let place = xxh3_64(file.path.as_ref().as_bytes()) % count as u64;
-            if let Some(group) = usize::try_from(place).ok().and_then(|place| groups.get_mut(place)) {
+            if let Some(group) = usize::try_from(place)
+                .ok()
+                .and_then(|place| groups.get_mut(place))
+            {
                 group.push(file);
             }
         }
