@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::tables::{EVENTS, PLACES, VIEW, seconds};
+use super::tables::{EVENTS, MARK_SECONDS, PLACES, VIEW, seconds};
 
 #[derive(Debug, Clone)]
 pub struct Question {
@@ -24,6 +24,8 @@ pub fn draw(random: &mut StdRng) -> Question {
     let (from, to) = (hour - 3_600 * few, hour - 900 * few);
     let between =
         format!("happened_at >= to_timestamp_seconds({from}) AND happened_at < to_timestamp_seconds({to})");
+    // The same for half a minute: events are as near to it as can be, some before and some after.
+    let mark = seconds() / MARK_SECONDS * MARK_SECONDS - MARK_SECONDS * few;
     let window = format!("happened_at > now() - INTERVAL '{minutes}' MINUTE");
     // Sums of floats stand last: the order of rows does not hang on them.
     let exact = [
@@ -40,6 +42,12 @@ pub fn draw(random: &mut StdRng) -> Question {
             "SELECT date_bin(INTERVAL '5' MINUTE, happened_at) AS bucket, max(bytes) FROM {t} WHERE {between} GROUP BY 1"
         ),
         format!("SELECT count(*), sum(bytes) FROM {t} WHERE {between}"),
+        format!(
+            "SELECT count(*), max(happened_at) FROM {t} WHERE happened_at <= to_timestamp_seconds({mark})"
+        ),
+        format!(
+            "SELECT count(*), min(happened_at) FROM {t} WHERE happened_at > to_timestamp_seconds({mark})"
+        ),
         format!("SELECT min(happened_at), max(happened_at) FROM {t} WHERE bytes > {few}000"),
         format!("SELECT min(bytes), max(bytes) FROM {t}"),
         format!(

@@ -15,7 +15,8 @@ pub const EVENTS: [&str; 2] = ["facts_a", "facts_b"];
 pub const PLACES: &str = "places";
 pub const VIEW: &str = "busy";
 
-/// Events happen at whole half minutes, so that it is known when a window that ends now changes.
+/// Events happen within a millisecond after whole half minutes, so that it is known when a window that ends now
+/// changes.
 pub const MARK_SECONDS: u64 = 30;
 const NOTES_MAX: u32 = 2;
 
@@ -67,7 +68,7 @@ impl Events {
         let at = at();
         format!(
             "INSERT INTO {} (id, happened_at, edge, bytes, ms, score)
-             SELECT n % 500, to_timestamp_seconds({at} - n % 360 * {MARK_SECONDS}),
+             SELECT n % 500, to_timestamp_micros(({at} - n % 360 * {MARK_SECONDS}) * 1000000 + n % 1000),
                CASE n % 5 WHEN 0 THEN 'ams1' WHEN 1 THEN 'fra2' WHEN 2 THEN 'gru1' WHEN 3 THEN 'iad3' END,
                n * 13 % 10007, n * 7 % 997, n % 101 / 8.0
              FROM generate_series({from}, {}) AS s(n)",

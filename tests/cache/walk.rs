@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use super::ask::{Pair, Seen, compare};
+use super::ask::{Answer, Pair, Seen, compare, latest};
 use super::foreign::ForeignWriter;
 use super::processes::Processes;
 use super::questions::{Question, draw, respelled};
@@ -134,8 +134,9 @@ impl Walk {
             181..187 => self.evict(),
             187..191 => self.invalidate(),
             191..194 => self.resize(),
-            194..197 => self.kill_while_asking(),
-            197..199 => self.revive(),
+            194..196 => self.kill_while_asking(),
+            196..198 => self.ask_in_haste(),
+            198..199 => self.revive(),
             _ => self.restart_scheduler(),
         }
     }
@@ -305,6 +306,43 @@ impl Walk {
         self.ask();
         killer.join().unwrap();
         self.processes.kill(victim);
+    }
+
+    /// Asks for what is there at once, while an executor is stopped. Whatever that gives, the whole answer is
+    /// whole for whoever asks next.
+    fn ask_in_haste(&mut self) {
+        let question = draw(&mut self.random);
+        let stopped = *self.processes.alive().choose(&mut self.random).unwrap();
+        let pid = self.processes.pid(stopped).expect("it lives");
+        let deadline = self.random.random_range(1..400);
+        self.note(format!(
+            "ask for a part within {deadline} ms without executor-{stopped}: {}",
+            question.sql
+        ));
+        let mut hasty = Pair::open(
+            self.processes.flight(),
+            &[
+                "SET watershed.execution = 'pipelined'",
+                "SET watershed.partial_results = 'allow'",
+                "SET watershed.hedging = 'off'",
+                &format!("SET watershed.deadline = '{deadline}ms'"),
+            ],
+        );
+        signal(pid, "STOP");
+        let answer = hasty.cached.query(&question.sql);
+        signal(pid, "CONT");
+        let is_partial = latest(&mut self.observer, &question.sql).is_some_and(|run| run.is_partial);
+        match answer {
+            Ok(_) if is_partial => self.seen.partial += 1,
+            Ok(table) if !question.reads_clock => {
+                let right = Answer::of(&mut self.pairs[1].fresh, &question.sql);
+                let difference = Answer::rows(&table).difference(&right);
+                assert_eq!(difference, None, "silently partial: {}", question.sql);
+            }
+            // What was not there in time may be too little to answer at all.
+            Ok(_) | Err(_) => {}
+        }
+        self.check(&question);
     }
 
     fn revive(&mut self) {

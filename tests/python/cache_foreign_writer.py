@@ -23,7 +23,11 @@ def generated(schema, command):
     at = command["at"]
     known = {
         "id": [number % 500 for number in numbers],
-        "happened_at": [datetime.datetime.fromtimestamp(at - number % 360 * 30, UTC) for number in numbers],
+        # Other writers cut the bounds of a file to milliseconds.
+        "happened_at": [
+            datetime.datetime.fromtimestamp(at - number % 360 * 30, UTC) + datetime.timedelta(microseconds=number % 1000)
+            for number in numbers
+        ],
         "edge": [EDGES[number % len(EDGES)] for number in numbers],
         "bytes": [number * 13 % 10_007 for number in numbers],
         "ms": [number * 7 % 997 for number in numbers],

@@ -57,7 +57,7 @@ impl Files {
         let at_once = (ROWS_AT_ONCE / per_partition).clamp(1, PARTITIONS_AT_ONCE);
         // By one writer, so that each file is written by one.
         session.update("SET watershed.execution = 'local'").await?;
-        session.update("SET watershed.target_partitions = 1").await?;
+        session.update("SET watershed.target_partitions = '1'").await?;
         while table.partitions < partitions {
             let more = at_once.min(partitions - table.partitions);
             let from = table.partitions * per_partition;

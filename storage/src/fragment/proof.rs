@@ -13,7 +13,8 @@ use datafusion::common::{Column, ColumnStatistics, Result, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::NotExpr;
-use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::simplifier::PhysicalExprSimplifier;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 
 /// For each file, whether `conjunct` is true of every row of it.
