@@ -14,6 +14,7 @@
 
 mod harness;
 
+mod cache;
 mod cancel;
 mod cluster;
 mod contract;
@@ -24,6 +25,7 @@ mod flight_sql;
 mod fuzz;
 mod limits;
 mod members;
+mod partial;
 mod python;
 mod readme;
 mod security;

@@ -16,7 +16,7 @@
 //! It is *not* an engine: nothing here knows SQL, DataFusion or Delta.
 //!
 //! Reading order: [`error`], [`id`], [`shard`], [`settings`], [`clock`], [`store`], [`net`],
-//! [`cluster`], [`telemetry`].
+//! [`partial`], [`cluster`], [`telemetry`].
 
 pub mod clock;
 pub mod cluster;
@@ -24,6 +24,7 @@ pub mod duration;
 pub mod error;
 pub mod id;
 pub mod net;
+pub mod partial;
 pub mod settings;
 pub mod shard;
 pub mod store;

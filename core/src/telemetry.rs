@@ -70,6 +70,12 @@ metrics! {
     QUERIES: IntCounterVec = "watershed_queries_total" ["path"];
     /// Fragments or queries run again because an executor was lost.
     RETRIES: IntCounter = "watershed_retries_total";
+    /// Shards of queries that a second executor was asked for, as the first took long.
+    HEDGES: IntCounter = "watershed_hedges_total";
+    /// Answers that lacked shards.
+    PARTIAL_ANSWERS: IntCounter = "watershed_partial_answers_total";
+    /// Times that an executor was taken out of use for a while, as it kept failing or was slow.
+    BREAKERS_OPENED: IntCounter = "watershed_breakers_opened_total";
     /// Rows sent to clients.
     ROWS_SENT: IntCounter = "watershed_rows_sent_total";
     /// Executors that are alive.

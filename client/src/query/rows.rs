@@ -11,7 +11,8 @@ use arrow_flight::error::FlightError;
 use arrow_flight::{FlightEndpoint, FlightInfo, Ticket};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use watershed_core::net::Notices;
+use parking_lot::Mutex;
+use watershed_core::net::{Closing, Notices};
 use watershed_core::{Error, Result};
 
 use super::prepared::Handle;
@@ -23,6 +24,7 @@ pub struct RowStream {
     schema: SchemaRef,
     notices: Notices,
     rows_expected: Option<u64>,
+    closing: Arc<Mutex<Closing>>,
     batches: BoxStream<'static, Result<RecordBatch>>,
 }
 
@@ -38,11 +40,14 @@ impl RowStream {
             info.try_decode_schema()
                 .map_err(|error| error::protocol(client.url(), error))?
         };
+        let told = Arc::<Mutex<Closing>>::default();
+        let batches = fetch(client, endpoints, Arc::clone(&told)).boxed();
         Ok(Self {
             schema: Arc::new(schema),
             notices,
             rows_expected,
-            batches: closing(fetch(client, endpoints).boxed(), statement).boxed(),
+            closing: told,
+            batches: closing(batches, statement).boxed(),
         })
     }
 
@@ -53,6 +58,11 @@ impl RowStream {
     /// What the server tells beside the rows.
     pub fn notices(&self) -> &Notices {
         &self.notices
+    }
+
+    /// What the server has told in the course of the rows; when they have ended, whether any is missing.
+    pub fn closing(&self) -> Closing {
+        self.closing.lock().clone()
     }
 
     /// How many rows will come, if the server knows.
@@ -82,15 +92,17 @@ impl std::fmt::Debug for RowStream {
 fn fetch(
     client: Client,
     endpoints: Vec<FlightEndpoint>,
+    told: Arc<Mutex<Closing>>,
 ) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
     stream::iter(endpoints)
-        .then(move |endpoint| fetch_endpoint(client.clone(), endpoint.ticket))
+        .then(move |endpoint| fetch_endpoint(client.clone(), endpoint.ticket, Arc::clone(&told)))
         .try_flatten()
 }
 
 async fn fetch_endpoint(
     client: Client,
     ticket: Option<Ticket>,
+    told: Arc<Mutex<Closing>>,
 ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + 'static> {
     let ticket = ticket.ok_or_else(|| error::protocol(client.url(), "an endpoint has no ticket"))?;
     let frames = client
@@ -99,6 +111,12 @@ async fn fetch_endpoint(
         .await
         .map_err(|status| client.error(&status))?
         .into_inner()
+        .inspect_ok(move |frame| {
+            if !frame.app_metadata.is_empty() {
+                // Streams of one answer tell the same.
+                *told.lock() = Closing::from_json(&frame.app_metadata);
+            }
+        })
         .map_err(FlightError::from);
     Ok(FlightRecordBatchStream::new_from_flight_data(frames)
         .map_err(move |error| error::from_flight(client.url(), error)))

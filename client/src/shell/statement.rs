@@ -201,7 +201,13 @@ impl Shell {
             write(&mut bytes, progress)?;
         }
         encoder.finish(&mut bytes).map_err(unprintable)?;
-        write(&mut bytes, progress)
+        write(&mut bytes, progress)?;
+        let closing = rows.closing();
+        if !closing.notices.is_empty() {
+            progress.clear();
+            say_notices(&closing.notices);
+        }
+        Ok(())
     }
 
     fn screen(&self) -> Screen {

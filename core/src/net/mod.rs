@@ -18,7 +18,7 @@ pub use dial::{MemberChannel, dial, dial_client, dial_client_trusting};
 pub use health::{Readiness, health_router};
 pub use secret::ClusterSecret;
 pub use serve::{Bound, MAX_MESSAGE_BYTES, bind, members_only, serve_grpc, serve_http};
-pub use status::{Notices, from_status, to_status};
+pub use status::{Closing, Notices, from_status, to_status};
 pub use tls::{DevCertificate, ServerTls, explain_tls, speaks_tls};
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
 use crate::error::{Error, Position, SqlState};
+use crate::partial::Partial;
 
 /// The header with the error as JSON.
 const ERROR_HEADER: &str = "x-watershed-error";
@@ -95,6 +96,27 @@ impl Notices {
         extract(metadata, NOTICES_HEADER)
             .map(|json| Self::from_json(&json))
             .unwrap_or_default()
+    }
+}
+
+/// What a server tells at the end of rows: the JSON of the last frame's `app_metadata`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// What the answer lacks.
+    #[serde(flatten)]
+    pub partial: Option<Partial>,
+    #[serde(flatten)]
+    pub notices: Notices,
+}
+
+impl Closing {
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads `app_metadata`. Other servers put other things there: those close nothing.
+    pub fn from_json(json: &[u8]) -> Self {
+        serde_json::from_slice(json).unwrap_or_default()
     }
 }
 
@@ -384,5 +406,24 @@ mod tests {
         let kept = Notices::from_metadata(&metadata);
         assert_eq!(kept.warnings, many.warnings);
         assert!((1..9).contains(&kept.notices.len()));
+    }
+
+    #[test]
+    fn what_closes_an_answer() {
+        let mut closing = Closing::from_json(br#"{"warnings":["w"],"other":1}"#);
+        assert_eq!(closing.partial, None);
+        assert_eq!(closing.notices.warnings, ["w"]);
+        closing.partial = Some(Partial {
+            completed_shards: 1,
+            total_shards: 2,
+            missing_shards: Vec::new(),
+        });
+        let json = closing.to_json();
+        assert_eq!(
+            String::from_utf8_lossy(&json),
+            r#"{"completed_shards":1,"total_shards":2,"missing_shards":[],"warnings":["w"]}"#
+        );
+        assert_eq!(Closing::from_json(&json), closing);
+        assert_eq!(Closing::from_json(b"nonsense"), Closing::default());
     }
 }

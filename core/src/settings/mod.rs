@@ -18,6 +18,8 @@ pub enum Kind {
     Duration,
     /// A whole number within these bounds.
     Integer { min: u64, max: u64 },
+    /// A part of a whole: a number from 0 to 1.
+    Fraction,
     /// A size such as `'32MiB'`.
     Bytes,
     /// A time zone: a name of the IANA database or an offset.
@@ -40,6 +42,10 @@ pub const TARGET_PARTITIONS: &str = "watershed.target_partitions";
 pub const BATCH_SIZE: &str = "watershed.batch_size";
 pub const LOCAL_LIMIT: &str = "watershed.local_limit";
 pub const BROADCAST_LIMIT: &str = "watershed.broadcast_limit";
+pub const DEADLINE: &str = "watershed.deadline";
+pub const HEDGING: &str = "watershed.hedging";
+pub const MIN_COMPLETENESS: &str = "watershed.min_completeness";
+pub const PARTIAL_RESULTS: &str = "watershed.partial_results";
 pub const FRAGMENT_CACHE: &str = "watershed.fragment_cache";
 pub const RESULT_CACHE: &str = "watershed.result_cache";
 pub const HOLD_BACK: &str = "watershed.hold_back";
@@ -77,6 +83,13 @@ pub const SETTINGS: &[Setting] = &[
         description: "The largest side of a join that every executor reads whole instead of exchanging rows.",
     },
     Setting {
+        name: DEADLINE,
+        kind: Kind::Duration,
+        default: "0",
+        description: "A statement has its answer within this: the rows of the shards that have finished where \
+                      watershed.partial_results allows it, else an error; 0 lets it run.",
+    },
+    Setting {
         name: EXECUTION,
         kind: Kind::Choice(&["auto", "local", "pipelined", "staged"]),
         default: "auto",
@@ -109,6 +122,13 @@ pub const SETTINGS: &[Setting] = &[
         description: "Reuses what a part of a query came to over each file, as files never change.",
     },
     Setting {
+        name: HEDGING,
+        kind: Kind::Choice(&["on", "off"]),
+        default: "on",
+        description: "Asks a second executor for a shard that takes far longer than the others of its query, \
+                      and takes the answer that comes first.",
+    },
+    Setting {
         name: HOLD_BACK,
         kind: Kind::Bytes,
         default: "32MiB",
@@ -120,6 +140,20 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Bytes,
         default: "4MiB",
         description: "A query that scans less than this runs in the scheduler.",
+    },
+    Setting {
+        name: MIN_COMPLETENESS,
+        kind: Kind::Fraction,
+        default: "0",
+        description: "The part of the shards, from 0 to 1, that a partial answer has at least; with less the \
+                      statement fails.",
+    },
+    Setting {
+        name: PARTIAL_RESULTS,
+        kind: Kind::Choice(&["forbid", "allow"]),
+        default: "forbid",
+        description: "Whether an answer may lack shards that have not finished at watershed.deadline, or whose \
+                      executors were lost; it says which.",
     },
     Setting {
         name: RESULT_CACHE,
@@ -208,9 +242,19 @@ impl Settings {
 
     /// `None` when statements may run for ever.
     pub fn statement_timeout(&self) -> Option<Duration> {
-        duration::parse(self.text(STATEMENT_TIMEOUT))
+        self.duration(STATEMENT_TIMEOUT)
+    }
+
+    /// The value of a [`Kind::Duration`] setting; `None` for 0.
+    pub fn duration(&self, name: &'static str) -> Option<Duration> {
+        duration::parse(self.text(name))
             .ok()
-            .filter(|timeout| !timeout.is_zero())
+            .filter(|duration| !duration.is_zero())
+    }
+
+    /// The value of a [`Kind::Fraction`] setting.
+    pub fn fraction(&self, name: &'static str) -> f64 {
+        parse_fraction(self.text(name)).unwrap_or_default()
     }
 
     /// The value of an [`Kind::Integer`] or [`Kind::Bytes`] setting.
@@ -218,7 +262,7 @@ impl Settings {
         let parsed = declaration(name).ok().and_then(|setting| match setting.kind {
             Kind::Integer { .. } => self.text(setting.name).parse().ok(),
             Kind::Bytes => parse_bytes(self.text(setting.name)).and_then(|bytes| usize::try_from(bytes).ok()),
-            Kind::Choice(_) | Kind::Duration | Kind::TimeZone => None,
+            Kind::Choice(_) | Kind::Duration | Kind::Fraction | Kind::TimeZone => None,
         });
         debug_assert!(parsed.is_some(), "{name} is no number");
         parsed.unwrap_or_default()
@@ -251,6 +295,10 @@ fn check(setting: &Setting, value: &str) -> Result<String> {
             Ok(number) if (min..=max).contains(&number) => Ok(number.to_string()),
             Ok(_) | Err(_) => Err(invalid(format!("It takes a whole number from {min} to {max}."))),
         },
+        Kind::Fraction => match parse_fraction(value) {
+            Some(fraction) => Ok(fraction.to_string()),
+            None => Err(invalid("It takes a number from 0 to 1, such as 0.9.".to_owned())),
+        },
         Kind::Bytes => match parse_bytes(value) {
             Some(_) => Ok(value.trim().to_owned()),
             None => Err(invalid("Write a size such as '32MiB'.".to_owned())),
@@ -278,6 +326,12 @@ fn canonical_zone(value: &str) -> Option<String> {
         .iter()
         .find(|zone| zone.name().eq_ignore_ascii_case(value))
         .map(|zone| zone.name().to_owned())
+}
+
+fn parse_fraction(text: &str) -> Option<f64> {
+    let fraction = text.trim().parse::<f64>().ok()?;
+    // Adding 0 makes of -0 what it is.
+    (0.0..=1.0).contains(&fraction).then_some(fraction + 0.0)
 }
 
 /// Reads `32MiB`, `4 MB`, `1GiB` or a number of bytes.
@@ -334,6 +388,10 @@ mod tests {
             (BATCH_SIZE, "1"),
             (HOLD_BACK, "much"),
             (STATEMENT_TIMEOUT, "soon"),
+            (MIN_COMPLETENESS, "1.1"),
+            (MIN_COMPLETENESS, "-0.1"),
+            (MIN_COMPLETENESS, "NaN"),
+            (MIN_COMPLETENESS, "90%"),
         ] {
             assert_eq!(
                 settings.set(name, value).unwrap_err().code(),
@@ -342,5 +400,20 @@ mod tests {
         }
         assert_eq!(settings.changed().count(), 1);
         assert_eq!(settings.number(HOLD_BACK), 32 << 20);
+    }
+
+    #[test]
+    fn fractions() {
+        let mut settings = Settings::default();
+        for (text, stored, value) in [
+            ("0.90", "0.9", 0.9),
+            (" 1 ", "1", 1.0),
+            ("-0", "0", 0.0),
+            ("1e-3", "0.001", 0.001),
+        ] {
+            settings.set(MIN_COMPLETENESS, text).unwrap();
+            assert_eq!(settings.get(MIN_COMPLETENESS).unwrap(), stored);
+            assert!((settings.fraction(MIN_COMPLETENESS) - value).abs() < f64::EPSILON);
+        }
     }
 }

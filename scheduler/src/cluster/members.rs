@@ -14,6 +14,8 @@ use watershed_core::id::NodeId;
 use watershed_core::shard::Ring;
 use watershed_core::{Error, Result, SqlState, telemetry};
 
+use super::breaker::{Breakers, Phase};
+
 /// More executors than this are refused.
 const MAX_EXECUTORS: usize = 4096;
 /// How often silence is looked for.
@@ -82,6 +84,7 @@ pub struct Membership {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     current: watch::Sender<Arc<Members>>,
+    breakers: Breakers,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +99,7 @@ impl Membership {
             clock,
             state: Mutex::default(),
             current: watch::Sender::new(Arc::default()),
+            breakers: Breakers::default(),
         }
     }
 
@@ -136,6 +140,7 @@ impl Membership {
             Some(known) => {
                 // Another process under an old name: what ran on the old one is lost.
                 known.executor.gone.cancel();
+                self.breakers.forget(&heartbeat.node);
                 (now, CancellationToken::new())
             }
             None => (now, CancellationToken::new()),
@@ -174,11 +179,42 @@ impl Membership {
             .is_none_or(|heard| now.saturating_sub(heard.at) > tolerance)
     }
 
+    /// The executors that a statement that begins now does not use, as they have kept failing. One whose
+    /// time to be tried again has come is not among them: the statement is its probe.
+    pub fn spared(&self) -> Vec<NodeId> {
+        self.breakers.spared(self.clock.elapsed())
+    }
+
+    /// An executor did what it was asked.
+    pub fn succeeded(&self, node: &NodeId) {
+        self.breakers.succeeded(node);
+    }
+
+    /// An executor failed a statement.
+    pub fn failed(&self, node: &NodeId) {
+        // What is gone has no breaker.
+        if self.state.lock().heard.contains_key(node) {
+            self.breakers.failed(node, self.clock.elapsed());
+        }
+    }
+
+    /// Another executor was faster, though it was asked later.
+    pub fn was_slow(&self, node: &NodeId) {
+        if self.state.lock().heard.contains_key(node) {
+            self.breakers.was_slow(node, self.clock.elapsed());
+        }
+    }
+
+    pub fn breaker(&self, node: &NodeId) -> Phase {
+        self.breakers.phase(node)
+    }
+
     /// Takes a goodbye.
     pub fn left(&self, node: &NodeId) {
         let mut state = self.state.lock();
         if let Some(left) = state.heard.remove(node) {
             left.executor.gone.cancel();
+            self.breakers.forget(node);
             self.changed(&mut state);
         }
     }
@@ -198,6 +234,7 @@ impl Membership {
                 tracing::warn!(%node, "executor declared dead");
                 telemetry::EXECUTORS_LOST.inc();
                 lost.executor.gone.cancel();
+                self.breakers.forget(node);
             }
         }
         if !dead.is_empty() {
@@ -300,6 +337,25 @@ mod tests {
         assert!(gone.is_cancelled());
         membership.left(&NodeId::new("a"));
         assert!(membership.current().executors.is_empty());
+    }
+
+    #[test]
+    fn a_breaker_belongs_to_one_process() {
+        let membership = Membership::new(Arc::new(ManualClock::default()));
+        let node = NodeId::new("a");
+        let fail = || (0..10).for_each(|_| membership.failed(&node));
+        fail();
+        assert!(membership.spared().is_empty(), "it never joined");
+        membership.heard(heartbeat("a", 1)).unwrap();
+        fail();
+        assert_eq!(membership.spared(), std::slice::from_ref(&node));
+        assert_eq!(membership.breaker(&node), Phase::Open);
+        membership.heard(heartbeat("a", 2)).unwrap();
+        assert_eq!(membership.breaker(&node), Phase::Closed);
+        fail();
+        membership.left(&node);
+        membership.heard(heartbeat("a", 3)).unwrap();
+        assert!(membership.spared().is_empty());
     }
 
     #[test]

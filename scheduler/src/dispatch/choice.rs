@@ -91,6 +91,7 @@ pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job)
     let surroundings = Surroundings {
         membership: Arc::clone(&dispatch.membership),
         statement: Arc::clone(&job.statement),
+        kept: Arc::clone(&dispatch.kept),
     };
     let options = SplitOptions {
         broadcast_limit: settings.number(BROADCAST_LIMIT),

@@ -1,16 +1,18 @@
 //! Everything one statement runs under, fixed when it is planned: who lives, which settings hold,
 //! and where to write down what happens.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::{NodeId, StatementId};
+use watershed_core::partial::{Partial, PartialNote};
 use watershed_core::settings::Settings;
 use watershed_storage::table::ScanLog;
 
+use super::partial::{Standing, Terms};
 use crate::cluster::{Members, Membership};
 use crate::flight::Progress;
 
@@ -26,7 +28,14 @@ pub struct StatementContext {
     /// Scans report here when they are planned.
     pub scans: ScanLog,
     pub counters: Counters,
+    /// What it accepts instead of a whole answer.
+    pub terms: Terms,
+    /// Set before the rows end, if some are missing.
+    pub note: PartialNote,
+    standing: Mutex<Standing>,
     suspects: Mutex<Vec<NodeId>>,
+    /// Executors that were out of use when it first asked who there is.
+    spared: OnceLock<Vec<NodeId>>,
 }
 
 /// What a statement has done so far. Read while it runs.
@@ -38,6 +47,10 @@ pub struct Counters {
     pub retries: AtomicU64,
     pub completed_shards: AtomicU64,
     pub total_shards: AtomicU64,
+    /// Of the completed, those whose rows were kept from an earlier try.
+    pub reused_shards: AtomicU64,
+    /// Shards that a second executor was asked for, as the first took long.
+    pub hedges: AtomicU64,
     /// Files whose part of the answer an executor knew, and those it had to read.
     pub fragments_cached: AtomicU64,
     pub fragments_run: AtomicU64,
@@ -74,33 +87,119 @@ impl StatementContext {
         Arc::new(Self {
             id,
             now,
+            terms: Terms::of(&settings),
             settings,
             cancel,
             scans: ScanLog::default(),
             counters: Counters::default(),
+            note: PartialNote::default(),
+            standing: Mutex::default(),
             suspects: Mutex::default(),
+            spared: OnceLock::new(),
         })
+    }
+
+    /// What the answer lacks; `None` if that is nothing, or if the rows have not ended.
+    pub fn partial(&self) -> Option<Partial> {
+        self.note.get()
+    }
+
+    /// Whether the answer may be partial.
+    pub fn standing(&self) -> Standing {
+        self.standing.lock().clone()
+    }
+
+    pub(super) fn stand(&self, standing: Standing) {
+        *self.standing.lock() = standing;
     }
 
     /// Remembers that an executor did not answer this statement, before its silence makes it dead for
     /// all.
-    pub fn suspect(&self, node: &NodeId) {
+    pub fn suspect(&self, node: &NodeId, membership: &Membership) {
         let mut suspects = self.suspects.lock();
         if !suspects.contains(node) {
             tracing::warn!(%node, statement = %self.id, "executor suspected");
             suspects.push(node.clone());
+            // However many of its parts it loses, a statement is one witness.
+            membership.failed(node);
         }
     }
 
-    /// The living without those this statement suspects. Where nobody is left, suspicion is dropped:
-    /// a slow executor is better than none.
+    /// Whom the statement may ask: the living without those it suspects and those that are out of use.
+    /// Where nobody is left, these are asked after all, and at last those: a slow executor is better than
+    /// none.
     pub fn members(&self, membership: &Membership) -> Members {
         let current = membership.current();
-        let rest = current.without(&self.suspects.lock());
-        if rest.executors.is_empty() {
-            Members::clone(&current)
-        } else {
-            rest
+        let spared = self.spared.get_or_init(|| membership.spared());
+        let suspects = self.suspects.lock().clone();
+        let avoided = [suspects.as_slice(), spared].concat();
+        [avoided, suspects]
+            .iter()
+            .map(|avoided| current.without(avoided))
+            .find(|rest| !rest.executors.is_empty())
+            .unwrap_or_else(|| Members::clone(&current))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use watershed_core::clock::{Clock, ManualClock};
+    use watershed_core::cluster::{Heartbeat, PROTOCOL_VERSION};
+
+    use super::*;
+
+    fn statement() -> Arc<StatementContext> {
+        StatementContext::new(
+            StatementId::generate(),
+            DateTime::UNIX_EPOCH,
+            Settings::default(),
+            CancellationToken::new(),
+        )
+    }
+
+    #[test]
+    fn who_keeps_failing_is_asked_by_one_statement_at_a_time() {
+        let clock = Arc::new(ManualClock::default());
+        let membership = Membership::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        for node in ["a", "b"] {
+            let heartbeat = Heartbeat {
+                protocol: PROTOCOL_VERSION,
+                node: NodeId::new(node),
+                incarnation: 1,
+                invalidated: None,
+                url: format!("http://{node}"),
+                http: String::new(),
+                threads: 1,
+                version: String::new(),
+                pid: 1,
+                memory_used: 0,
+                memory_limit: 0,
+            };
+            membership.heard(heartbeat).unwrap();
         }
+        let (a, b) = (NodeId::new("a"), NodeId::new("b"));
+        let asked = |statement: &StatementContext| -> Vec<NodeId> {
+            statement.members(&membership).executors.into_keys().collect()
+        };
+        for _ in 0..4 {
+            let statement = statement();
+            assert_eq!(asked(&statement).len(), 2);
+            // Several parts of one statement count once.
+            (0..3).for_each(|_| statement.suspect(&a, &membership));
+            assert_eq!(asked(&statement), std::slice::from_ref(&b));
+        }
+        let other = statement();
+        assert_eq!(asked(&other), std::slice::from_ref(&b));
+        other.suspect(&b, &membership);
+        assert_eq!(asked(&other), std::slice::from_ref(&a), "better than none");
+        clock.advance(Duration::from_secs(2));
+        let (probe, next) = (statement(), statement());
+        assert_eq!(asked(&probe).len(), 2);
+        assert_eq!(asked(&next), [b]);
+        membership.succeeded(&a);
+        assert_eq!(asked(&probe).len(), 2);
+        assert_eq!(asked(&statement()).len(), 2);
     }
 }

@@ -18,8 +18,8 @@ use watershed_storage::error::from_datafusion;
 use watershed_storage::table::ScanReport;
 
 use super::context::Counters;
-use super::gather::{FragmentReport, ShardGatherExec};
-use super::{Choice, Dispatch, Job, Path, staged};
+use super::gather::{FragmentReport, gathers};
+use super::{Choice, Dispatch, Job, Path, partial, staged};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +77,7 @@ async fn analyze(
     rows: &mut Vec<(&'static str, String)>,
 ) -> Result<()> {
     let started = Instant::now();
+    partial::decide(&job.statement, &choice);
     // The plan at hand is run where there is one, so that its counts can be shown.
     let (plan, mut output) = match choice.plan {
         Some(plan) => (Some(Arc::clone(&plan)), dispatch.execute(state, job, plan)?),
@@ -136,13 +137,6 @@ fn draw(plan: &Arc<dyn ExecutionPlan>, path: Path, verbose: bool) -> String {
     match path {
         Path::Exchange => datafusion_distributed::display_plan_ascii(plan.as_ref(), false),
         Path::Local | Path::Gather | Path::Staged => displayable(plan.as_ref()).indent(verbose).to_string(),
-    }
-}
-
-fn gathers(plan: &Arc<dyn ExecutionPlan>) -> Vec<&ShardGatherExec> {
-    match plan.downcast_ref::<ShardGatherExec>() {
-        Some(gather) => vec![gather],
-        None => plan.children().into_iter().flat_map(gathers).collect(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where a query runs, and how its rows come back.
 //!
 //! Reading order: `context` (what a statement runs under), [`choose`](choice), then the paths:
-//! `gather`, `exchange` and `staged`; `fault` (what is tried again), `release` (when rows are let go).
+//! `gather`, `exchange` and `staged`; `fault` (what is tried again), `release` (when rows are let go),
+//! `partial` (which answers may lack shards).
 
 mod choice;
 pub mod context;
@@ -12,6 +13,7 @@ pub mod explain;
 mod fault;
 pub mod gather;
 mod measure;
+pub mod partial;
 mod physical;
 pub mod release;
 pub mod staged;
@@ -35,6 +37,8 @@ pub use physical::Write;
 use crate::cluster::Membership;
 use context::StatementContext;
 use exchange::Exchange;
+use gather::KeptShards;
+use partial::Standing;
 use staged::Staged;
 
 /// A query, or the query part of a write.
@@ -53,6 +57,8 @@ pub struct Dispatch {
     staged: Staged,
     /// Pipelines that run at a time in the scheduler itself.
     threads: usize,
+    /// Shards that finished for answers that were partial.
+    kept: Arc<KeptShards>,
 }
 
 impl Dispatch {
@@ -69,6 +75,7 @@ impl Dispatch {
             runtime,
             staged,
             threads,
+            kept: Arc::default(),
         }
     }
 
@@ -83,7 +90,7 @@ impl Dispatch {
 
     /// The session in which a statement is planned.
     pub fn session(&self, statement: &StatementContext) -> SessionState {
-        let threads = self.threads.max(statement.members(&self.membership).threads());
+        let threads = self.threads.max(self.membership.current().threads());
         let config = session::config(&statement.settings, threads);
         let props = ExecutionProps::new().with_query_execution_start_time(statement.now);
         session::state(config, Arc::clone(&self.runtime))
@@ -91,11 +98,30 @@ impl Dispatch {
             .build()
     }
 
-    /// Runs a query. Its first rows may still be under way when this returns.
+    /// Runs a query, or the query part of a write, for all its rows. The first of them may still be under
+    /// way when this returns.
     pub async fn run(&self, job: &Job) -> Result<(Choice, SendableRecordBatchStream)> {
+        if job.write.is_some() {
+            job.statement.stand(Standing::Whole("it writes".to_owned()));
+        }
+        self.start(job, |_| {}).await
+    }
+
+    /// Runs a query whose answer goes to a client, and may be partial if the statement's settings say so.
+    pub async fn answer(&self, job: &Job) -> Result<(Choice, SendableRecordBatchStream)> {
+        self.start(job, |choice| partial::decide(&job.statement, choice))
+            .await
+    }
+
+    async fn start(
+        &self,
+        job: &Job,
+        decide: impl FnOnce(&Choice),
+    ) -> Result<(Choice, SendableRecordBatchStream)> {
         let state = self.session(&job.statement);
         let job = &self.folded(job).await?;
         let mut choice = self.choose(&state, job).await?;
+        decide(&choice);
         telemetry::QUERIES.with_label_values(&[choice.path.name()]).inc();
         let (plan, write) = (&job.plan, job.write.as_ref());
         let rows = match (&choice.plan, choice.path) {

@@ -82,6 +82,8 @@ impl Running<'_> {
                     return Ok(rows);
                 }
                 Found::Lead(lead) => break Some(lead),
+                // Its own deadline would pass while it waits for another's answer.
+                Found::Wait(_) if self.context.terms.allowed => break None,
                 Found::Wait(mut ended) => {
                     waited = true;
                     // It is over when the one that ran it has said so, or has gone without a word.
@@ -107,7 +109,7 @@ impl Running<'_> {
             plan,
             write: None,
         };
-        let (choice, rows) = self.engine.parts().dispatch.run(&job).await?;
+        let (choice, rows) = self.engine.parts().dispatch.answer(&job).await?;
         self.guard.path(choice.path.name(), &choice.why);
         Ok((choice.path, rows))
     }
@@ -161,7 +163,7 @@ impl Running<'_> {
             let rows = taken.chain(rows);
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
         }
-        if self.is_exact(&print).await {
+        if self.context.partial().is_none() && self.is_exact(&print).await {
             let about = About {
                 principal: self.session.principal.name().to_owned(),
                 reads: self.reads.to_vec(),

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
 use watershed_core::{Error, Result, SqlState};
+
+use crate::dispatch::context::StatementContext;
+use crate::dispatch::partial::overdue;
 
 /// When a statement's time is up.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +37,7 @@ impl Deadline {
 /// Does `work`, unless it is cancelled or its time is up before.
 pub(super) async fn until<T>(
     deadline: Option<Deadline>,
-    cancel: &CancellationToken,
+    statement: &StatementContext,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let expired = async {
@@ -50,8 +52,9 @@ pub(super) async fn until<T>(
     tokio::select! {
         biased;
         done = work => done,
-        () = cancel.cancelled() => Err(Error::new(SqlState::QueryCanceled, "the statement was cancelled")),
+        () = statement.cancel.cancelled() => Err(Error::new(SqlState::QueryCanceled, "the statement was cancelled")),
         error = expired => Err(error),
+        error = overdue(statement) => Err(error),
     }
 }
 

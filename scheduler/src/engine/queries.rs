@@ -62,6 +62,8 @@ pub struct QueryRecord {
     pub retries: u64,
     pub completed_shards: u64,
     pub total_shards: u64,
+    pub reused_shards: u64,
+    pub hedges: u64,
     /// Of its plan, whatever versions its tables have.
     pub plan_hash: Option<String>,
     /// The versions of its tables, as a JSON object.
@@ -94,6 +96,8 @@ impl Running {
         record.retries = Counters::get(&counters.retries);
         record.completed_shards = Counters::get(&counters.completed_shards);
         record.total_shards = Counters::get(&counters.total_shards);
+        record.reused_shards = Counters::get(&counters.reused_shards);
+        record.hedges = Counters::get(&counters.hedges);
         record.fragments_cached = Counters::get(&counters.fragments_cached);
         record.fragments_run = Counters::get(&counters.fragments_run);
         record.bytes_cached = Counters::get(&counters.bytes_cached);
@@ -147,6 +151,8 @@ impl Queries {
             retries: 0,
             completed_shards: 0,
             total_shards: 0,
+            reused_shards: 0,
+            hedges: 0,
             plan_hash: None,
             table_versions: None,
             cache: None,

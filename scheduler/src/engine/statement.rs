@@ -200,7 +200,7 @@ impl Engine {
         let work = std::panic::AssertUnwindSafe(work)
             .catch_unwind()
             .map(|caught| caught.unwrap_or_else(panicked));
-        let done = Box::pin(until(deadline, &context.cancel, work)).await;
+        let done = Box::pin(until(deadline, &context, work)).await;
         let notices = std::mem::take(&mut running.notices);
         let done = match done {
             Ok((permit, Done::Rows(rows))) => {
@@ -359,6 +359,7 @@ fn release(
     }
     let schema = rows.schema();
     let progress: Arc<dyn Progress> = Arc::<StatementContext>::clone(&context);
+    let partial = context.note.clone();
     let state = State {
         rows,
         context,
@@ -370,7 +371,7 @@ fn release(
         let next = std::panic::AssertUnwindSafe(state.rows.next())
             .catch_unwind()
             .map(|caught| caught.map_or_else(panicked, Ok));
-        let next = match until(deadline, &state.context.cancel.clone(), next).await {
+        let next = match until(deadline, &Arc::clone(&state.context), next).await {
             Ok(None) => {
                 state.guard.end(Ok(()));
                 return None;
@@ -393,6 +394,7 @@ fn release(
     });
     RowStream {
         progress: Some(progress),
+        partial,
         ..RowStream::new(schema, batches.boxed())
     }
 }

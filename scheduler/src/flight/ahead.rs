@@ -150,6 +150,7 @@ async fn run(query: &Query, phase: &watch::Sender<Phase>) -> Result<Phase> {
         schema: rows.schema,
         batches: batches.boxed(),
         progress: rows.progress,
+        partial: rows.partial,
     };
     Ok(Phase::Ready(Arc::new(Mutex::new(Some((rows, notices))))))
 }

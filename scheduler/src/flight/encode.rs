@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
-use arrow::ipc::writer::IpcWriteOptions;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::FlightData;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
@@ -16,7 +16,8 @@ use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use watershed_core::net::to_status;
+use watershed_core::net::{Closing, Notices, to_status};
+use watershed_core::partial::Partial;
 use watershed_core::{Error, Result, SqlState};
 
 use super::engine::RowStream;
@@ -89,7 +90,7 @@ fn cancelled_error() -> Error {
 }
 
 /// The stream that `DoGet` answers with. The schema comes first, with `notes` beside it, even if there
-/// are no rows.
+/// are no rows. If rows are missing, the last frame says so: it has metadata and no row.
 pub(super) fn encode(
     rows: RowStream,
     declared: SchemaRef,
@@ -98,12 +99,48 @@ pub(super) fn encode(
     options: IpcWriteOptions,
 ) -> FlightStream {
     let schema = Arc::clone(&declared);
+    let last = {
+        let (schema, options) = (Arc::clone(&declared), options.clone());
+        let last = async move {
+            rows.partial
+                .get()
+                .map(|partial| closing(&partial, schema, &options))
+        };
+        stream::once(last).filter_map(std::future::ready)
+    };
     let frames = switch
         .guard(rows.batches)
         .and_then(move |batch| std::future::ready(wire::conform(&batch, &schema)))
         .map_ok(|batch| stream::iter(Frames::new(batch)))
         .try_flatten();
     encode_frames(frames.boxed(), declared, notes, options)
+        .chain(last)
+        .boxed()
+}
+
+/// A batch of no rows, with what an answer lacks beside it. A frame without a batch is not read by every
+/// driver.
+fn closing(partial: &Partial, schema: SchemaRef, options: &IpcWriteOptions) -> Result<FlightData, Status> {
+    let told = Closing {
+        partial: Some(partial.clone()),
+        notices: Notices {
+            warnings: vec![partial.warning()],
+            ..Notices::default()
+        },
+    };
+    let (_, frame) = IpcDataGenerator::default()
+        .encode(
+            &RecordBatch::new_empty(schema),
+            &mut DictionaryTracker::new(false),
+            options,
+            &mut IpcWriteContext::default(),
+        )
+        .map_err(|error| {
+            to_status(
+                &Error::internal("the end of an answer cannot be encoded").with_detail(error.to_string()),
+            )
+        })?;
+    Ok(FlightData::from(frame).with_app_metadata(told.to_json()))
 }
 
 /// The stream of a batch that is there already: metadata.
@@ -292,5 +329,42 @@ mod tests {
             SqlState::QueryCanceled
         );
         assert!(guarded.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_told_after_the_rows() {
+        let partial = Partial {
+            completed_shards: 1,
+            total_shards: 2,
+            missing_shards: Vec::new(),
+        };
+        for told in [None, Some(partial)] {
+            let batch = one(Arc::new(Int32Array::from_iter_values(0..3)));
+            let schema = batch.schema();
+            let rows = RowStream::new(Arc::clone(&schema), stream::iter([Ok(batch)]).boxed());
+            let note = rows.partial.clone();
+            let mut frames = encode(
+                rows,
+                schema,
+                Bytes::new(),
+                &Switch::default(),
+                IpcWriteOptions::default(),
+            );
+            for _ in ["schema", "rows"] {
+                assert!(frames.next().await.unwrap().unwrap().app_metadata.is_empty());
+            }
+            // As late as this.
+            if let Some(told) = &told {
+                note.set(told.clone());
+            }
+            let last = frames.try_next().await.unwrap();
+            let closing = last.as_ref().map(|frame| Closing::from_json(&frame.app_metadata));
+            assert_eq!(closing.clone().and_then(|closing| closing.partial), told);
+            assert_eq!(
+                closing.is_some_and(|closing| !closing.notices.is_empty()),
+                told.is_some()
+            );
+            assert!(frames.next().await.is_none());
+        }
     }
 }

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
 use futures::stream::BoxStream;
 use watershed_core::id::SessionId;
+use watershed_core::partial::PartialNote;
 use watershed_core::{Error, Result};
 use watershed_sql::dialect::redacted;
 use watershed_sql::plan::IngestMode;
@@ -89,6 +90,8 @@ pub struct RowStream {
     pub batches: BoxStream<'static, Result<RecordBatch>>,
     /// How far the query is, where that is known.
     pub progress: Option<Arc<dyn Progress>>,
+    /// Whether rows are missing: set, if it is, before the rows end.
+    pub partial: PartialNote,
 }
 
 impl RowStream {
@@ -97,6 +100,7 @@ impl RowStream {
             schema,
             batches,
             progress: None,
+            partial: PartialNote::default(),
         }
     }
 }
@@ -165,7 +169,7 @@ pub struct Executed {
     pub outcome: Outcome,
     /// For example that a table existed already.
     pub notices: Vec<String>,
-    /// For example that the answer is partial.
+    /// What is known before the first row.
     pub warnings: Vec<String>,
 }
 

@@ -10,6 +10,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use parking_lot::Mutex;
 use watershed_core::net::Notices;
+use watershed_core::partial::PartialNote;
 use watershed_core::{Error, Result, SqlState};
 
 use super::engine::RowStream;
@@ -37,6 +38,7 @@ struct Shared {
     schema: SchemaRef,
     /// Set when all rows were sent.
     complete: Arc<AtomicBool>,
+    partial: PartialNote,
 }
 
 struct Rows {
@@ -70,12 +72,16 @@ impl Parallel {
         }
         let joined = state.shared.as_ref().map(|shared| {
             let complete = shared.complete.load(Ordering::Acquire);
-            (shared.rows.upgrade(), complete, Arc::clone(&shared.schema))
+            let (schema, partial) = (Arc::clone(&shared.schema), shared.partial.clone());
+            (shared.rows.upgrade(), complete, schema, partial)
         });
         let taken = match joined {
-            Some((Some(rows), _, schema)) => (share(rows, schema), Notices::default()),
-            Some((None, true, schema)) => (no_rows(&schema), Notices::default()),
-            Some((None, false, _)) => return Err(given_up()),
+            Some((Some(rows), _, schema, partial)) => (share(rows, schema, partial), Notices::default()),
+            Some((None, true, schema, partial)) => {
+                let rows = no_rows(&schema);
+                (RowStream { partial, ..rows }, Notices::default())
+            }
+            Some((None, false, _, _)) => return Err(given_up()),
             None => {
                 let (rows, notices) = query.run().await?;
                 let complete = Arc::new(AtomicBool::new(false));
@@ -88,8 +94,9 @@ impl Parallel {
                     rows: Arc::downgrade(&shared),
                     schema: Arc::clone(&rows.schema),
                     complete,
+                    partial: rows.partial.clone(),
                 });
-                (share(shared, rows.schema), notices)
+                (share(shared, rows.schema, rows.partial), notices)
             }
         };
         if let Some(fetched) = state.fetched.get_mut(stream) {
@@ -99,14 +106,17 @@ impl Parallel {
     }
 }
 
-fn share(rows: Arc<Rows>, schema: SchemaRef) -> RowStream {
+fn share(rows: Arc<Rows>, schema: SchemaRef, partial: PartialNote) -> RowStream {
     let batches = stream::unfold(Some(rows), |rows| async {
         let rows = rows?;
         let next = rows.next().await.transpose()?;
         let goes_on = next.is_ok().then_some(rows);
         Some((next, goes_on))
     });
-    RowStream::new(schema, batches.boxed())
+    RowStream {
+        partial,
+        ..RowStream::new(schema, batches.boxed())
+    }
 }
 
 impl Rows {

@@ -1,6 +1,7 @@
 //! Queries run: once for every row of what is bound to them, as one stream.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -9,6 +10,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use watershed_core::id::SessionId;
 use watershed_core::net::Notices;
+use watershed_core::partial::PartialNote;
 use watershed_core::{Error, Result};
 
 use super::engine::{Engine, Executed, Outcome, Prepared, RowStream};
@@ -37,15 +39,22 @@ impl Query {
         };
         let (first, notices) = self.run_with(&self.bound(batch, row)?).await?;
         let query = self.clone();
+        let partial = PartialNote::default();
+        let noted = partial.clone();
         let rest = stream::iter(rows).then(move |(batch, row)| {
-            let query = query.clone();
+            let (query, noted) = (query.clone(), noted.clone());
             async move {
                 let (rows, _) = query.run_with(&query.bound(batch, row)?).await?;
-                Ok::<BoxStream<'static, Result<RecordBatch>>, Error>(rows.batches)
+                Ok::<_, Error>(noting(rows, noted))
             }
         });
-        let batches = first.batches.chain(rest.try_flatten()).boxed();
-        Ok((RowStream::new(first.schema, batches), notices))
+        let schema = Arc::clone(&first.schema);
+        let batches = noting(first, partial.clone()).chain(rest.try_flatten()).boxed();
+        let rows = RowStream {
+            partial,
+            ..RowStream::new(schema, batches)
+        };
+        Ok((rows, notices))
     }
 
     async fn run_with(&self, values: &[ScalarValue]) -> Result<(RowStream, Notices)> {
@@ -62,6 +71,18 @@ impl Query {
             .get(batch)
             .map_or_else(|| Ok(Vec::new()), |batch| params::row(batch, row))
     }
+}
+
+/// The rows of one run; what it lacks is noted when they have ended.
+fn noting(rows: RowStream, noted: PartialNote) -> BoxStream<'static, Result<RecordBatch>> {
+    let partial = rows.partial;
+    let end = stream::poll_fn(move |_| {
+        if let Some(partial) = partial.get() {
+            noted.add(partial);
+        }
+        Poll::Ready(None)
+    });
+    rows.batches.chain(end).boxed()
 }
 
 pub(super) fn no_rows(schema: &SchemaRef) -> RowStream {

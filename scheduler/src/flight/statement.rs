@@ -298,12 +298,15 @@ impl Statements {
         parameters: &[RecordBatch],
     ) -> Result<(i64, Notices)> {
         let executed = self.execute(session, statement, parameters).await?;
-        let notices = notes(&executed);
+        let mut notices = notes(&executed);
         let count = match executed.outcome {
             Outcome::Count(rows) => i64::try_from(rows).unwrap_or(i64::MAX),
             Outcome::Done => 0,
             Outcome::Rows(mut rows) => {
                 while rows.batches.try_next().await?.is_some() {}
+                notices
+                    .warnings
+                    .extend(rows.partial.get().map(|partial| partial.warning()));
                 -1
             }
         };

@@ -22,6 +22,7 @@ pub(super) fn provider(parts: &Parts, def: &LiveDef) -> Result<Arc<dyn TableProv
                 ("threads", integer(executor.threads as u64)),
                 ("memory_used_bytes", integer(executor.memory_used)),
                 ("memory_limit_bytes", integer(executor.memory_limit)),
+                ("breaker", text(parts.membership.breaker(&executor.node).name())),
                 ("version", text(&executor.version)),
                 ("process_id", integer(u64::from(executor.pid))),
                 ("joined_at", instant(executor.joined_at)),

@@ -51,7 +51,9 @@ fn row(query: QueryRecord) -> Row {
             ),
         ),
         ("shards_scanned", sum(|scan| scan.shards_scanned.len())),
+        ("shards_reused", integer(query.reused_shards)),
         ("retries", integer(query.retries)),
+        ("hedges", integer(query.hedges)),
     ]);
     for (name, number) in [
         ("fragments_cached", query.fragments_cached),

@@ -15,6 +15,7 @@ use watershed_core::{Error, Result, SqlState};
 use watershed_sql::catalog::LiveDef;
 
 use super::rows::{Row, instant, integer, table, text};
+use crate::cluster::Phase;
 use crate::engine::Parts;
 
 /// Services of the cluster itself; nobody else speaks for them.
@@ -105,12 +106,12 @@ pub(super) fn provider(parts: &Parts, def: &LiveDef) -> Result<Arc<dyn TableProv
     let own = address(&parts.flight_url);
     let mut rows = vec![described(SCHEDULER, &parts.flight_url, own, parts.clock.now())];
     rows.extend(members.executors.values().map(|executor| {
-        described(
-            EXECUTOR,
-            executor.node.as_str(),
-            address(&executor.url),
-            executor.heard_at,
-        )
+        let (instance, heard) = (executor.node.as_str(), executor.heard_at);
+        let mut row = described(EXECUTOR, instance, address(&executor.url), heard);
+        if parts.membership.breaker(&executor.node) != Phase::Closed {
+            row.insert("health_status", text("degraded"));
+        }
+        row
     }));
     rows.extend(
         parts

@@ -67,6 +67,7 @@ impl FilesTable {
         let Some(config) = config else { return report };
         let mut paths = HashSet::new();
         for file in config.file_groups.iter().flat_map(|group| group.files()) {
+            report.first_file.get_or_insert_with(|| file.path().clone());
             if paths.insert(file.path()) {
                 report.bytes_scanned += file.object_meta.size;
             }

@@ -13,7 +13,8 @@ use datafusion::common::{Column, ColumnStatistics, Result, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::NotExpr;
-use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::simplifier::PhysicalExprSimplifier;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 
 /// For each file, whether `conjunct` is true of every row of it.
@@ -33,7 +34,9 @@ pub(super) fn true_of_all(
         return Ok(vec![false; files.len()]);
     };
     // What no row makes false is true of all, if none makes it unknown.
-    let opposite: Arc<dyn PhysicalExpr> = Arc::new(NotExpr::new(Arc::clone(conjunct)));
+    let conjunct = reassign_expr_columns(Arc::clone(conjunct), schema)?;
+    // Pruning knows comparisons, and not their negation as such.
+    let opposite = PhysicalExprSimplifier::new(schema).simplify(Arc::new(NotExpr::new(conjunct)))?;
     let predicate = PruningPredicateBuilder::new()
         .with_file_schema(Arc::clone(schema))
         .try_build(opposite)?;
@@ -116,5 +119,71 @@ impl PruningStatistics for FileStatistics<'_> {
 
     fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{Field, Schema};
+    use datafusion::common::Statistics;
+    use datafusion::logical_expr::Operator;
+    use datafusion::physical_expr::expressions::{binary, col, lit};
+
+    use super::*;
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            Field::new("at", DataType::Int64, true),
+            Field::new("ratio", DataType::Float64, true),
+        ]))
+    }
+
+    fn file(min: i64, max: i64, nulls: usize) -> PartitionedFile {
+        let bounds = |min, max| ColumnStatistics {
+            null_count: Precision::Exact(nulls),
+            min_value: Precision::Inexact(min),
+            max_value: Precision::Inexact(max),
+            ..ColumnStatistics::new_unknown()
+        };
+        let mut file = PartitionedFile::new("a.parquet", 100);
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let ratio = bounds(ScalarValue::from(min as f64), ScalarValue::from(max as f64));
+        file.statistics = Some(Arc::new(Statistics {
+            num_rows: Precision::Exact(10),
+            total_byte_size: Precision::Absent,
+            column_statistics: vec![bounds(ScalarValue::from(min), ScalarValue::from(max)), ratio],
+        }));
+        file
+    }
+
+    fn proven(column: &str, operator: Operator, value: ScalarValue) -> Vec<bool> {
+        let schema = schema();
+        let condition = binary(col(column, &schema).unwrap(), operator, lit(value), &schema).unwrap();
+        let unknown = PartitionedFile::new("b.parquet", 100);
+        let files = [file(10, 20, 0), file(5, 20, 0), file(10, 20, 1), unknown];
+        true_of_all(&condition, &schema, &files).unwrap()
+    }
+
+    #[test]
+    fn a_condition_is_proven_by_bounds_of_files_without_nulls() {
+        let value = |value: i64| ScalarValue::from(value);
+        assert_eq!(
+            proven("at", Operator::GtEq, value(10)),
+            [true, false, false, false]
+        );
+        assert_eq!(
+            proven("at", Operator::Gt, value(10)),
+            [false, false, false, false]
+        );
+        assert_eq!(proven("at", Operator::Lt, value(21)), [true, true, false, false]);
+        assert_eq!(
+            proven("at", Operator::NotEq, value(7)),
+            [true, false, false, false]
+        );
+    }
+
+    #[test]
+    fn bounds_without_nan_prove_nothing() {
+        assert_eq!(proven("ratio", Operator::Lt, ScalarValue::from(30.0)), [false; 4]);
     }
 }

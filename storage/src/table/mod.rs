@@ -152,6 +152,7 @@ impl TableProvider for ShardedTable {
         self.log.push(ScanReport {
             table: self.name.clone(),
             version: Some(self.snapshot.version),
+            first_file: pruned.files.first().map(|file| file.path.clone()),
             files_total: self.snapshot.files.len(),
             files_scanned: pruned.files.len(),
             bytes_scanned: pruned.files.iter().map(|file| file.size).sum(),

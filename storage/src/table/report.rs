@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use object_store::path::Path;
 use parking_lot::Mutex;
 use watershed_core::id::ShardId;
 
@@ -11,6 +12,8 @@ pub struct ScanReport {
     pub table: String,
     /// Of a managed table.
     pub version: Option<u64>,
+    /// By which a scan in a plan is known again.
+    pub first_file: Option<Path>,
     pub files_total: usize,
     pub files_scanned: usize,
     pub bytes_scanned: u64,

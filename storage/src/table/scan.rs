@@ -20,6 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 use watershed_core::id::ShardId;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::delta::{DataFile, partition_statistics};
 use crate::layout::{SHARD_COLUMN, TableLayout};
@@ -28,6 +29,9 @@ use super::prune::SHARD_TYPE;
 
 /// Where a scan's shard column says how many shards its table has.
 const SHARDS_METADATA: &str = "watershed.shards";
+
+/// From so many files per group on, files are spread by name and not by size.
+const MANY_FILES: usize = 16;
 
 /// Plans the scan of `files`.
 pub(super) fn plan(
@@ -135,8 +139,25 @@ fn group<'a>(layout: &TableLayout, files: &[&'a DataFile], partitions: usize) ->
             .map(<[_]>::to_vec)
             .collect();
     }
-    files.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
     let count = partitions.min(files.len());
+    if files.len() >= count.saturating_mul(MANY_FILES) {
+        // By name: one more file changes nobody else's group, and whoever knows a group's files keeps
+        // getting them.
+        let mut groups: Vec<Vec<&DataFile>> = vec![Vec::new(); count];
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        for file in files {
+            let place = xxh3_64(file.path.as_ref().as_bytes()) % count as u64;
+            if let Some(group) = usize::try_from(place)
+                .ok()
+                .and_then(|place| groups.get_mut(place))
+            {
+                group.push(file);
+            }
+        }
+        groups.retain(|group| !group.is_empty());
+        return groups;
+    }
+    files.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
     let mut groups: Vec<(u64, Vec<&DataFile>)> = vec![(0, Vec::new()); count];
     for file in files {
         // The largest file first, each into the group that has least.

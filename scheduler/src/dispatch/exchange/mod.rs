@@ -78,7 +78,11 @@ pub async fn run(
         let members = wait_for_members(exchange, statement).await?;
         statement.scans.truncate(noted);
         let error = match attempt(exchange, state, plan, write, statement, &members).await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                let nodes = members.executors.keys();
+                nodes.for_each(|node| exchange.membership.succeeded(node));
+                return Ok(answer);
+            }
             Err(error) => error,
         };
         let error = match judge(error) {
@@ -293,7 +297,7 @@ pub(super) async fn probe(exchange: &Exchange, statement: &StatementContext, mem
             Err(_) => exchange.membership.is_late(&executor.node, LATE),
         };
         if silent || !current.executors.contains_key(&executor.node) {
-            statement.suspect(&executor.node);
+            statement.suspect(&executor.node, &exchange.membership);
         }
     });
     join_all(probes).await;

@@ -33,7 +33,8 @@ use datafusion::physical_plan::{
 use watershed_storage::fragment;
 use watershed_storage::write::ShardWriteExec;
 
-use super::exec::{Fragment, ShardGatherExec, Surroundings};
+use super::exec::{ShardGatherExec, Surroundings};
+use super::fragment::Fragment;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -74,7 +75,7 @@ fn replace(
             *fragments += 1;
             let replayable = is_replayable(plan);
             let plan = fragment::insert(Arc::clone(plan))?;
-            let fragment = Fragment::new(plan, leaf, replayable);
+            let fragment = Fragment::new(plan, leaf, replayable, &surroundings.statement.scans);
             return Ok(Arc::new(ShardGatherExec::new(fragment, surroundings.clone())));
         }
     }
@@ -198,6 +199,18 @@ fn has_foreign_state(plan: &Plan) -> bool {
         })
     });
     walked.is_err() || foreign
+}
+
+/// Whether partitions that run in one task tell each other which rows need not be looked at any more.
+pub(super) fn shares_bounds(plan: &Plan) -> bool {
+    let mut shares = plan
+        .downcast_ref::<SortExec>()
+        .is_some_and(|sort| sort.fetch().is_some());
+    let walked = plan.apply_expressions(&mut |expr| {
+        shares |= expr.exists(|inner| Ok(inner.downcast_ref::<DynamicFilterPhysicalExpr>().is_some()))?;
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.is_err() || shares || plan.children().into_iter().any(shares_bounds)
 }
 
 /// Whether running a partition again gives the same rows in the same order, so that a retry can skip

@@ -29,7 +29,10 @@ pub(super) const TABLES: [Live; 6] = [
             ("shards_total", BigInt),
             ("shards_scanned", BigInt),
             ("shards_completed", BigInt),
+            // Of the completed, those kept from an earlier try.
+            ("shards_reused", BigInt),
             ("retries", BigInt),
+            ("hedges", BigInt),
             ("error_code", Text),
             ("error_message", Text),
             ("plan_hash", Text),
@@ -80,6 +83,8 @@ pub(super) const TABLES: [Live; 6] = [
             ("threads", Int),
             ("memory_used_bytes", BigInt),
             ("memory_limit_bytes", BigInt),
+            // closed, open, half-open
+            ("breaker", Text),
             ("joined_at", Timestamp),
             ("last_heartbeat_at", Timestamp),
         ],

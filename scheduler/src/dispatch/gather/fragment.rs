@@ -1,0 +1,176 @@
+//! A part of a plan that runs shard by shard.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::catalog::memory::DataSourceExec;
+use datafusion::common::{Result, internal_err};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::physical_expr::Partitioning;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+use watershed_core::id::ShardId;
+use watershed_core::partial::{MissingShard, Part};
+use watershed_storage::fragment::FragmentCacheExec;
+use watershed_storage::table::{ScanLog, group_shards, shard_count};
+use watershed_storage::write::ShardWriteExec;
+
+use super::split::{file_scan, shares_bounds};
+
+/// A part of a plan, and the scan whose file groups are its partitions.
+#[derive(Debug)]
+pub struct Fragment {
+    plan: Arc<dyn ExecutionPlan>,
+    leaf: Arc<dyn ExecutionPlan>,
+    /// Of which table that scan is.
+    table: String,
+    /// The shard of each partition, where the scan is of a sharded table.
+    shards: Vec<Option<ShardId>>,
+    /// How many shards that table has.
+    table_shards: u32,
+    /// Whether a partition run again gives the same rows in the same order.
+    replayable: bool,
+}
+
+impl Fragment {
+    pub(super) fn new(
+        plan: Arc<dyn ExecutionPlan>,
+        leaf: Arc<dyn ExecutionPlan>,
+        replayable: bool,
+        scans: &ScanLog,
+    ) -> Self {
+        let scan = file_scan(&leaf);
+        let table = scan.map(|scan| table(scan, scans)).unwrap_or_default();
+        let shards = scan.map(group_shards).unwrap_or_default();
+        let table_shards = scan.and_then(shard_count).unwrap_or_default();
+        Self {
+            plan,
+            leaf,
+            table,
+            shards,
+            table_shards,
+            replayable,
+        }
+    }
+
+    pub fn plan(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.plan
+    }
+
+    pub(super) fn leaf(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.leaf
+    }
+
+    pub fn partitions(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// How many partitions are of one shard.
+    pub(super) fn sharded(&self) -> usize {
+        self.shards.iter().flatten().count()
+    }
+
+    pub(super) fn shard(&self, partition: usize) -> Option<ShardId> {
+        self.shards.get(partition).copied().flatten()
+    }
+
+    pub(super) fn table_shards(&self) -> u32 {
+        self.table_shards
+    }
+
+    /// Whether the rows of a partition depend on which others its task runs.
+    pub(super) fn shares_bounds(&self) -> bool {
+        shares_bounds(&self.plan)
+    }
+
+    pub(super) fn is_replayable(&self) -> bool {
+        self.replayable
+    }
+
+    /// A partition as an answer without it names it.
+    pub(super) fn missing(&self, partition: usize) -> MissingShard {
+        let part = match self.shard(partition) {
+            Some(shard) => Part::Shard(shard),
+            None => Part::ScanGroup(u32::try_from(partition).unwrap_or(u32::MAX)),
+        };
+        MissingShard {
+            table: self.table.clone(),
+            part,
+        }
+    }
+
+    /// Whether far fewer rows come out than go in.
+    pub(super) fn is_reduced(&self) -> bool {
+        let limited_sort = self
+            .plan
+            .downcast_ref::<SortExec>()
+            .is_some_and(|sort| sort.fetch().is_some());
+        self.plan.is::<AggregateExec>()
+            || self.plan.is::<FragmentCacheExec>()
+            || self.plan.is::<LocalLimitExec>()
+            || self.plan.is::<GlobalLimitExec>()
+            || self.plan.is::<ShardWriteExec>()
+            || limited_sort
+    }
+
+    /// The fragment over some of its partitions.
+    pub(super) fn restricted(&self, partitions: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(scan) = file_scan(&self.leaf) else {
+            return internal_err!("a fragment's leaf is no scan of files");
+        };
+        let mut scan = scan.clone();
+        scan.file_groups = partitions
+            .iter()
+            .filter_map(|index| scan.file_groups.get(*index).cloned())
+            .collect();
+        if scan.output_partitioning.is_some() {
+            scan.output_partitioning = Some(Partitioning::UnknownPartitioning(scan.file_groups.len()));
+        }
+        let leaf: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
+        swap(&self.plan, &self.leaf, &leaf)
+    }
+}
+
+/// The table of a scan, as the report of its planning names it.
+fn table(scan: &FileScanConfig, scans: &ScanLog) -> String {
+    let files: HashSet<_> = scan
+        .file_groups
+        .iter()
+        .flat_map(|group| group.files())
+        .map(|file| file.path())
+        .collect();
+    let of_scan = |report: &watershed_storage::table::ScanReport| {
+        report
+            .first_file
+            .as_ref()
+            .is_some_and(|file| files.contains(file))
+    };
+    match scans.reports().into_iter().find(of_scan) {
+        Some(report) => report.table,
+        None => scan.object_store_url.as_str().to_owned(),
+    }
+}
+
+fn swap(
+    plan: &Arc<dyn ExecutionPlan>,
+    old: &Arc<dyn ExecutionPlan>,
+    new: &Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if Arc::ptr_eq(plan, old) {
+        return Ok(Arc::clone(new));
+    }
+    let children = plan.children();
+    if children.is_empty() {
+        return Ok(Arc::clone(plan));
+    }
+    let children = children
+        .into_iter()
+        .map(|child| swap(child, old, new))
+        .collect::<Result<Vec<_>>>()?;
+    Arc::clone(plan).replace_children(
+        children,
+        ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+    )
+}
