@@ -14,6 +14,7 @@
 
 mod harness;
 
+mod cache;
 mod cancel;
 mod cluster;
 mod contract;

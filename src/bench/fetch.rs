@@ -157,6 +157,7 @@ async fn measure(
 
 async fn opened(cluster: &Cluster, source: &Source) -> Result<Session> {
     let session = cluster.session().await?;
+    session.without_caches().await?;
     let set = format!("SET watershed.execution = '{}'", source.execution);
     session.update(&set).await?;
     Ok(session)

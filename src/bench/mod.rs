@@ -1,6 +1,8 @@
 //! `watershed bench`: generates, loads, runs and verifies. What is wrong is shown, never left out.
 
+mod cache;
 mod conditions;
+mod dashboard;
 mod fetch;
 mod insert;
 mod logs;
@@ -33,6 +35,10 @@ enum Benchmark {
     Point(point::PointOptions),
     /// Very many rows, as fast as a client takes them
     Fetch(fetch::FetchOptions),
+    /// Cached answers: after an append, at a rate, and asked for by many at once
+    Cache(cache::CacheOptions),
+    /// Dashboards of rolling windows, refreshed by many viewers while events come in
+    Dashboard(dashboard::DashboardOptions),
     /// INSERT … SELECT from Parquet files into a table of 16 shards
     Insert(insert::InsertOptions),
 }
@@ -97,6 +103,8 @@ pub(crate) async fn run(options: BenchOptions) -> Result<ExitCode> {
             Benchmark::Tpch(options) => Box::pin(tpch::run(options)).await,
             Benchmark::Point(options) => Box::pin(point::run(options)).await,
             Benchmark::Fetch(options) => Box::pin(fetch::run(options)).await,
+            Benchmark::Cache(options) => Box::pin(cache::run(options)).await,
+            Benchmark::Dashboard(options) => Box::pin(dashboard::run(options)).await,
             Benchmark::Insert(options) => Box::pin(insert::run(options)).await,
         }
     };

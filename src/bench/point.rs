@@ -37,6 +37,7 @@ pub(super) async fn run(options: PointOptions) -> Result<bool> {
     let (facts, files) = logs::generate(rows, folder.path()).await?;
     let cluster = Cluster::start(common.processes(folder.path())).await?;
     let session = cluster.session().await?;
+    session.without_caches().await?;
     logs::declare(&session, &files).await?;
     let (_, took) = logs::load(&session, "logs").await?;
     show::line(format_args!(

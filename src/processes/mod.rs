@@ -1,7 +1,9 @@
 //! A cluster of processes of its own for demo and bench: a scheduler, executors, and a client's
 //! session with them.
 
+mod history;
 mod memory;
+mod processor;
 mod session;
 
 use std::path::{Path, PathBuf};
@@ -11,7 +13,9 @@ use watershed_core::net::ClusterSecret;
 use watershed_core::{Error, Result, SqlState};
 
 use crate::cli::Children;
+pub(crate) use history::{Ran, all_ran, literal, ran};
 pub(crate) use memory::{forget_peak_memory, memory, peak_memory};
+pub(crate) use processor::processor_time;
 pub(crate) use session::Session;
 
 /// A process that is not ready by then will not be.
@@ -102,6 +106,32 @@ impl Cluster {
         }
         self.children
             .start(&name, &arguments, Some(&log_file(&self.options.folder, &name)))
+    }
+
+    /// Stops a process, as SIGSTOP does, until it is told to go on.
+    pub(crate) fn suspend(&self, name: &str) -> Result<()> {
+        self.signal(name, "STOP")
+    }
+
+    /// Lets a stopped process go on.
+    pub(crate) fn resume(&self, name: &str) -> Result<()> {
+        self.signal(name, "CONT")
+    }
+
+    fn signal(&self, name: &str, signal: &str) -> Result<()> {
+        let pid = self.pids().into_iter().find(|(running, _)| running == name);
+        let failed = |detail: String| {
+            Error::internal(format!("{name} cannot be sent SIG{signal}")).with_detail(detail)
+        };
+        let (_, pid) = pid.ok_or_else(|| failed("there is no such process".to_owned()))?;
+        let status = std::process::Command::new("kill")
+            .args(["-s", signal, &pid.to_string()])
+            .status()
+            .map_err(|error| failed(error.to_string()))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(failed(status.to_string())),
+        }
     }
 
     /// Kills a process, as SIGKILL does.

@@ -17,6 +17,14 @@ impl Session {
         Client::connect(url).await.map(Self)
     }
 
+    /// From now on, everything is computed anew.
+    pub(crate) async fn without_caches(&self) -> Result<()> {
+        for cache in ["result_cache", "fragment_cache"] {
+            self.update(&format!("SET watershed.{cache} = 'off'")).await?;
+        }
+        Ok(())
+    }
+
     /// The rows of a query, as they come.
     pub(crate) async fn stream(&self, sql: &str) -> Result<RowStream> {
         self.0.query(sql).await

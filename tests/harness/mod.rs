@@ -11,5 +11,5 @@ pub use cluster::{Cluster, Executor, Options, text_of};
 pub use http::get;
 pub use process::{alive, memory, processor_time, signal, steps, wait_until};
 pub use server::Server;
-pub use session::{Failure, Session};
+pub use session::{Failure, Session, Table};
 pub use wire::{Answer, Wire, frames, packed, query, ticket, unpacked};

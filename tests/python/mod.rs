@@ -146,7 +146,7 @@ pub fn script_with(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -
 }
 
 /// Python with what `requirements.txt` lists, installed if this is the first to ask.
-fn interpreter() -> PathBuf {
+pub fn interpreter() -> PathBuf {
     let mut hasher = DefaultHasher::new();
     REQUIREMENTS.hash(&mut hasher);
     let folder = python_folder().join(format!("{:016x}", hasher.finish()));

@@ -100,6 +100,7 @@ pub(super) async fn run(options: TpchOptions) -> Result<bool> {
     let folder = temporary()?;
     let mut cluster = Cluster::start(common.processes(folder.path())).await?;
     let session = cluster.session().await?;
+    session.without_caches().await?;
     load::declare(&session, &files).await?;
     let loaded = match options.tables.contains(&Tables::Sharded) {
         true => Some(load::load(&session).await?),

@@ -2,9 +2,9 @@
 
 use watershed_core::Result;
 
-use super::queries::ran;
 use crate::answer::{Cell, cells, difference};
 use crate::demo::Stage;
+use crate::processes::ran;
 use crate::show::duration;
 
 pub(super) async fn play(stage: &mut Stage) -> Result<()> {

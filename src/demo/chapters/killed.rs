@@ -5,10 +5,9 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use watershed_core::{Error, Result};
 
-use super::queries::ran;
 use crate::answer::{Cell, cells, difference};
 use crate::demo::{EXECUTORS, Stage};
-use crate::processes::executor_name;
+use crate::processes::{executor_name, ran};
 use crate::show::duration;
 
 /// How long the query should run, so that there is time to kill somebody.
@@ -28,6 +27,8 @@ pub(super) async fn play(stage: &mut Stage) -> Result<()> {
         .session
         .update("SET watershed.execution = 'pipelined'")
         .await?;
+    // What is cached needs no executor.
+    stage.session.without_caches().await?;
     let (_, once) = ask(stage, &fingerprints(1)).await?;
     let rounds = (LONG.as_secs_f64() / once.as_secs_f64()).ceil().max(1.0) as usize;
     let sql = fingerprints(rounds.min(ROUNDS_MAX));
@@ -68,7 +69,12 @@ pub(super) async fn play(stage: &mut Stage) -> Result<()> {
         break;
     }
     aftermath(stage).await?;
-    stage.session.update("SET watershed.execution = 'auto'").await?;
+    for setting in ["execution", "result_cache", "fragment_cache"] {
+        stage
+            .session
+            .update(&format!("RESET watershed.{setting}"))
+            .await?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What the demo shows, chapter by chapter.
 
+mod cache;
 mod days;
 mod killed;
 mod layers;
@@ -30,6 +31,8 @@ pub(super) async fn play(stage: &mut Stage) -> Result<()> {
     let ended = point::play(stage).await;
     note(stage, ended);
     let ended = days::play(stage).await;
+    note(stage, ended);
+    let ended = cache::play(stage).await;
     note(stage, ended);
     // Last, as it leaves the cluster changed.
     let ended = killed::play(stage).await;

@@ -3,9 +3,9 @@
 use watershed_core::Result;
 use watershed_core::shard::shard_of_i64;
 
-use super::queries::ran;
 use crate::answer::{Cell, cells, difference};
 use crate::demo::Stage;
+use crate::processes::ran;
 use crate::show::duration;
 
 const SHARDS: u32 = 16;
@@ -34,9 +34,9 @@ WHERE user_id = {user}"
     story.tell("");
     story.sql(&sql);
     let (batch, first) = story.timed(session.rows(&sql)).await?;
+    let ran = ran(session, &sql).await?;
     let (again, second) = story.timed(session.rows(&sql)).await?;
     story.rows(&batch)?;
-    let ran = ran(session, &sql).await?;
     story.tell(format_args!(
         "{ran}; {} the first time, {} the second, {}",
         duration(first),

@@ -2,10 +2,11 @@
 
 use watershed_core::Result;
 
-use super::queries::{explained, ran};
+use super::queries::explained;
 use crate::answer::{Cell, cells, difference};
 use crate::demo::Stage;
 use crate::demo::events::{EdgeFacts, quantile};
+use crate::processes::ran;
 use crate::show::duration;
 
 const SQL: &str = "SELECT cdn_edge_location,

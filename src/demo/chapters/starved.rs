@@ -2,9 +2,10 @@
 
 use watershed_core::Result;
 
-use super::queries::{explained, ran};
+use super::queries::explained;
 use crate::answer::{Cell, cells, difference};
 use crate::demo::Stage;
+use crate::processes::ran;
 use crate::show::{duration, grouped};
 
 const SQL: &str = "SELECT cdn_edge_location,

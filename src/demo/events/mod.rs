@@ -13,6 +13,7 @@ use std::path::Path;
 use watershed_core::Result;
 
 pub(crate) use cdn_logs::LogFacts;
+pub(super) use cdn_logs::Totals;
 pub(super) use cdn_logs::{EdgeFacts, quantile};
 pub(super) use metrics::{METRICS, MetricFacts};
 pub(super) use playback::PlaybackFacts;

@@ -33,7 +33,7 @@ const ORDERED: [&str; 5] = [
 ];
 
 /// Names a fragment, or what it came to over something.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct FragmentDigest([u8; 32]);
 
 impl FragmentDigest {

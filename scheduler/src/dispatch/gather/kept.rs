@@ -26,6 +26,8 @@ const COPIED_BYTES_MAX: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     fragment: FragmentDigest,
+    /// The names of its columns, which the digest leaves out.
+    columns: Arc<Vec<String>>,
     /// What texts and instants depend on besides.
     time_zone: String,
     store: String,
@@ -60,8 +62,12 @@ impl Key {
     pub(super) fn all_of(fragment: &Fragment, settings: &Settings) -> Option<Vec<Self>> {
         let scan = file_scan(fragment.leaf())?;
         let digest = digest(fragment.plan(), fragment.leaf())?;
+        let schema = fragment.plan().schema();
+        let columns = schema.fields().iter().map(|field| field.name().clone());
+        let columns: Arc<Vec<String>> = Arc::new(columns.collect());
         let key = |files: &[PartitionedFile]| Self {
             fragment: digest,
+            columns: Arc::clone(&columns),
             time_zone: settings.time_zone().to_owned(),
             store: scan.object_store_url.as_str().to_owned(),
             files: files.iter().map(File::of).collect(),
@@ -233,6 +239,7 @@ mod tests {
     fn key(name: &str) -> Key {
         Key {
             fragment: FragmentDigest::default(),
+            columns: Arc::default(),
             time_zone: "UTC".to_owned(),
             store: "file:///".to_owned(),
             files: vec![File {
