@@ -168,7 +168,7 @@ mod tests {
                 protocol: PROTOCOL_VERSION,
                 node: NodeId::new(node),
                 incarnation: 1,
-                invalidated: 0,
+                invalidated: None,
                 url: format!("http://{node}"),
                 http: String::new(),
                 threads: 1,
