@@ -22,7 +22,7 @@ const TRACE: usize = 40;
 /// Questions that are likely to be asked again.
 const RECENT: usize = 8;
 /// Less would prove nothing.
-const HITS_PER_HUNDRED: u64 = 4;
+const HITS_PER_HUNDRED: u64 = 2;
 
 /// Small tables are otherwise read by the scheduler, which keeps no fragments; and where whole answers are kept,
 /// fragments are hardly ever asked for.
