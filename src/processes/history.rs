@@ -25,11 +25,13 @@ pub(crate) struct Ran {
     pub(crate) fragments_cached: i128,
     pub(crate) fragments_run: i128,
     pub(crate) bytes_cached: i128,
+    /// Of the completed, those that an earlier try had completed.
+    pub(crate) shards_reused: i128,
 }
 
 const COLUMNS: &str = "statement_id, execution, files_scanned, files_total, shards_scanned, shards_total, \
                        shards_completed, bytes_scanned, retries, cache, cache_reason, fragments_cached, \
-                       fragments_run, bytes_cached";
+                       fragments_run, bytes_cached, shards_reused";
 
 impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,6 +77,7 @@ impl Ran {
             fragments_cached: number(11),
             fragments_run: number(12),
             bytes_cached: number(13),
+            shards_reused: number(14),
         }
     }
 }

@@ -4,6 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::TryStreamExt;
 use watershed_client::{Client, RowStream};
+use watershed_core::partial::Partial;
 use watershed_core::{Error, Result};
 
 use crate::answer::{Cell, cells};
@@ -32,11 +33,21 @@ impl Session {
 
     /// All rows of a query.
     pub(crate) async fn rows(&self, sql: &str) -> Result<RecordBatch> {
-        let stream = self.stream(sql).await?;
+        self.answer(sql).await.map(|(rows, _)| rows)
+    }
+
+    /// All rows of a query, and what its answer lacks, if it lacks any.
+    pub(crate) async fn answer(&self, sql: &str) -> Result<(RecordBatch, Option<Partial>)> {
+        let mut stream = self.stream(sql).await?;
         let schema = stream.schema().clone();
-        let batches: Vec<_> = stream.try_collect().await?;
-        concat_batches(&schema, &batches)
-            .map_err(|error| Error::internal("batches of one answer differ").with_detail(error.to_string()))
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.try_next().await? {
+            batches.push(batch);
+        }
+        let rows = concat_batches(&schema, &batches).map_err(|error| {
+            Error::internal("batches of one answer differ").with_detail(error.to_string())
+        })?;
+        Ok((rows, stream.closing().partial))
     }
 
     /// The number that a query answers, as `SELECT count(*)` does.

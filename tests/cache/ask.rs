@@ -115,15 +115,12 @@ pub struct Run {
     /// By table.
     pub versions: BTreeMap<String, String>,
     pub fragments_cached: u64,
-    /// It lacks shards, and says so.
-    pub is_partial: bool,
 }
 
 /// The latest run of a statement. One that failed has none.
 pub fn latest(observer: &mut Session, sql: &str) -> Option<Run> {
     let question = format!(
-        "SELECT cache, cache_reason, table_versions, fragments_cached, \
-         shards_completed < shards_scanned AS is_partial FROM system.queries \
+        "SELECT cache, cache_reason, table_versions, fragments_cached FROM system.queries \
          WHERE statement = '{}' AND state = 'finished' ORDER BY started_at DESC LIMIT 1",
         sql.replace('\'', "''")
     );
@@ -139,7 +136,6 @@ pub fn latest(observer: &mut Session, sql: &str) -> Option<Run> {
         reason: row[1].clone(),
         versions,
         fragments_cached: row[3].parse().unwrap_or_default(),
-        is_partial: row[4] == "true",
     })
 }
 

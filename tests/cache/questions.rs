@@ -17,7 +17,7 @@ pub struct Question {
 pub fn draw(random: &mut StdRng) -> Question {
     let t = EVENTS.choose(random).unwrap();
     let few = random.random_range(1..4);
-    let minutes = [5, 10, 60, 150].choose(random).unwrap();
+    let minutes = [10, 40, 90, 150].choose(random).unwrap();
     let unit = ["minute", "hour", "day"].choose(random).unwrap();
     // Instants of the last hours, the same for an hour.
     let hour = seconds() / 3_600 * 3_600;

@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow_flight::FlightInfo;
+use arrow_flight::decode::DecodedPayload;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::CommandGetTables;
 use arrow_flight::sql::client::{FlightSqlServiceClient, PreparedStatement};
@@ -175,20 +176,28 @@ async fn fetch(
         );
     };
     let ticket = endpoint.ticket.clone().expect("an endpoint has a ticket");
-    let mut stream = client.do_get(ticket).await?;
-    let mut batches = Vec::new();
-    while let Some(batch) = stream.try_next().await? {
-        batches.push(batch);
+    let mut frames = client.do_get(ticket).await?.into_inner();
+    let (mut schema, mut batches, mut closing) = (None, Vec::new(), Vec::new());
+    while let Some(frame) = frames.try_next().await? {
+        if !frame.app_metadata().is_empty() {
+            closing = frame.app_metadata().to_vec();
+        }
+        match frame.payload {
+            DecodedPayload::None => {}
+            DecodedPayload::Schema(found) => schema = Some(found),
+            DecodedPayload::RecordBatch(batch) => batches.push(batch),
+        }
     }
-    let schema = stream
-        .schema()
-        .cloned()
-        .expect("an empty answer has a schema, too");
+    let schema = schema.expect("an empty answer has a schema, too");
     assert_eq!(
         *schema, declared,
         "the rows are of the schema that was announced: {sql}"
     );
-    Ok(Table { schema, batches })
+    Ok(Table {
+        schema,
+        batches,
+        closing,
+    })
 }
 
 /// Enough of a statement to know it.
@@ -212,6 +221,8 @@ fn limited<T>(
 pub struct Table {
     pub schema: SchemaRef,
     pub batches: Vec<RecordBatch>,
+    /// The last `app_metadata` that came with the rows.
+    pub closing: Vec<u8>,
 }
 
 impl Table {
@@ -234,6 +245,12 @@ impl Table {
             }));
         }
         rows
+    }
+
+    /// Whether it lacks shards, and says so.
+    pub fn is_partial(&self) -> bool {
+        let told: serde_json::Value = serde_json::from_slice(&self.closing).unwrap_or_default();
+        told["completed_shards"].as_u64() < told["total_shards"].as_u64()
     }
 
     /// One letter per column: Boolean, Integer, Real, Date, timestamP, Text, `?` for all else.

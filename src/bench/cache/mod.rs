@@ -52,6 +52,8 @@ pub(super) async fn run(options: CacheOptions) -> Result<bool> {
     let cluster = Cluster::start(common.processes(folder.path())).await?;
     let session = cluster.session().await?;
     let mut files = Files::load(&session, options.files, options.rows_per_file).await?;
+    // However small the files are: executors keep fragments.
+    session.update("SET watershed.execution = 'pipelined'").await?;
 
     let mut wrong = Vec::new();
     let refresh = refresh::run(&session, &mut files, options.rounds, &mut wrong).await?;

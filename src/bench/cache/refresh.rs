@@ -16,6 +16,7 @@ use crate::show;
 const FIRST: u64 = 1_000;
 
 struct Round {
+    files: u64,
     cold: (Ran, Duration),
     refreshed: (Ran, Duration),
 }
@@ -23,6 +24,13 @@ struct Round {
 impl Round {
     fn bytes_share(&self) -> f64 {
         self.refreshed.0.bytes as f64 / self.cold.0.bytes as f64
+    }
+
+    /// Whether every executor has told what it read: one that is too busy is not waited for.
+    fn is_counted(&self) -> bool {
+        let told = |ran: &Ran| ran.fragments_cached + ran.fragments_run;
+        let files = i128::from(self.files);
+        told(&self.cold.0) == files && told(&self.refreshed.0) == files + 1
     }
 
     fn speedup(&self) -> f64 {
@@ -45,7 +53,11 @@ pub(super) async fn run(
         if cold.0.fragments_cached > 0 {
             wrong.push(format!("question {number} was not cold: {:?}", cold.0));
         }
-        let round = Round { cold, refreshed };
+        let round = Round {
+            files: files.count() - 1,
+            cold,
+            refreshed,
+        };
         show::line(format_args!(
             "cold {} and {}; after an append {} and {}: {:.3} % of the bytes, {:.0}× as fast",
             show::duration(round.cold.1),
@@ -57,13 +69,16 @@ pub(super) async fn run(
         ));
         measured.push(round);
     }
-    let of = |value: fn(&Round) -> f64| median(measured.iter().map(value).collect());
+    let counted: Vec<_> = measured.iter().filter(|round| round.is_counted()).collect();
     let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
-    let (share, speedup) = (of(Round::bytes_share), of(Round::speedup));
+    let share = median(counted.iter().map(|round| round.bytes_share()).collect());
+    let speedup = median(measured.iter().map(Round::speedup).collect());
     show::line(format_args!(
-        "\n{} files, and one more: {:.3} % of the bytes are read, {speedup:.0}× as fast (medians of {rounds}).\n",
+        "\n{} files, and one more: {:.3} % of the bytes are read, {speedup:.0}× as fast (medians of {rounds}; bytes of \
+         the {} that all executors told of).\n",
         show::grouped(before),
         100.0 * share,
+        counted.len(),
     ));
     Ok(json!({
         "rounds": measured.iter().map(|round| json!({
@@ -71,6 +86,7 @@ pub(super) async fn run(
             "cold_bytes": bytes(&round.cold.0),
             "refresh_ms": milliseconds(round.refreshed.1),
             "refresh_bytes": bytes(&round.refreshed.0),
+            "is_counted": round.is_counted(),
             "fragments_cached": i64::try_from(round.refreshed.0.fragments_cached).ok(),
             "fragments_run": i64::try_from(round.refreshed.0.fragments_run).ok(),
         })).collect::<Vec<_>>(),
