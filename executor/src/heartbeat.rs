@@ -12,6 +12,7 @@ use watershed_core::cluster::{HEARTBEAT_INTERVAL, Heartbeat, Invalidated, PROTOC
 use watershed_core::id::NodeId;
 use watershed_core::net::{ClusterSecret, Readiness};
 use watershed_core::{Error, Result, SqlState};
+use watershed_storage::fragment::FragmentCache;
 
 /// A call that takes longer than this is as good as lost; the next one may get through.
 const CALL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,8 +31,8 @@ pub(crate) struct Heart {
     pub(crate) memory_limit: usize,
     /// Set while the scheduler hears us.
     pub(crate) ready: Readiness,
-    /// Forgets what was made of files in a folder; of all files, if none is given.
-    pub(crate) forget: Arc<dyn Fn(Option<&str>) + Send + Sync>,
+    /// What is to be forgotten when the scheduler says so.
+    pub(crate) fragments: Arc<FragmentCache>,
 }
 
 /// Starts the thread, which tells `joined` once the scheduler has heard it, or refused it. It ends with
@@ -67,10 +68,10 @@ async fn beat(heart: Heart, joined: oneshot::Sender<Result<()>>, shutdown: Cance
         let heard = match sent {
             Ok(Ok(news)) => {
                 for folder in &news.folders {
-                    (heart.forget)(Some(folder));
+                    heart.fragments.invalidate(Some(folder));
                 }
                 if news.everything {
-                    (heart.forget)(None);
+                    heart.fragments.invalidate(None);
                 }
                 // That it is done is told at once.
                 if invalidated != Some(news.last) {

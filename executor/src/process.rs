@@ -111,10 +111,7 @@ pub async fn run(
         memory: Arc::clone(&runtime.memory_pool),
         memory_limit: options.memory_limit,
         ready: ready.clone(),
-        forget: Arc::new(move |folder| {
-            let forgotten = fragments.invalidate(folder);
-            tracing::info!(folder, forgotten, "states of fragments are forgotten");
-        }),
+        fragments,
     };
     let (heard, hears) = oneshot::channel();
     let heartbeats = heartbeat::start(heart, heard, shutdown.clone())?;
