@@ -105,7 +105,9 @@ impl Way {
 
 /// Makes the tables, as large as it takes for the answers to take long.
 fn prepare(session: &mut Session) {
-    session.run("CREATE TABLE sink (n BIGINT, v BIGINT)");
+    session
+        .without_caches()
+        .run("CREATE TABLE sink (n BIGINT, v BIGINT)");
     for (table, path) in [("scanned", Path::Gather), ("joined", Path::Exchange)] {
         session.run(&format!(
             "CREATE TABLE {table} (id BIGINT, v BIGINT) CLUSTERED BY (id) INTO 8 BUCKETS"
@@ -160,6 +162,8 @@ fn end(cluster: &Cluster, way: Way, path: Path, trial: u64, moment: Duration) ->
     let victim = Wire::open(cluster.flight(), "victim").patient(LIMIT);
     let friend = Wire::open(cluster.flight(), "victim").patient(LIMIT);
     run(&victim, path.setting());
+    run(&victim, "SET watershed.result_cache = 'off'");
+    run(&victim, "SET watershed.fragment_cache = 'off'");
     run(&victim, SMALL_BATCHES);
     let sql = path.question(trial);
     let running = |task: &JoinHandle<_>| assert!(!task.is_finished(), "it was over before it was ended");

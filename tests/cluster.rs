@@ -54,7 +54,7 @@ impl Question {
     /// Makes the table, and doubles it until the answer takes long enough to be disturbed.
     fn prepare(self, session: &mut Session) -> Vec<Vec<String>> {
         session.run("CREATE TABLE pairs (id BIGINT, v BIGINT) CLUSTERED BY (id) INTO 8 BUCKETS");
-        session.run(self.path());
+        session.without_caches().run(self.path());
         let mut rows: i64 = 0;
         loop {
             let more = rows.max(4_000);
@@ -83,7 +83,7 @@ fn in_background(cluster: &Cluster, question: Question) -> JoinHandle<Answer> {
     let url = cluster.flight().to_owned();
     thread::spawn(move || {
         let mut session = Session::open(&url);
-        session.run(question.path());
+        session.without_caches().run(question.path());
         let start = Instant::now();
         let answer = session.query(question.sql()).map(|table| table.rows());
         (answer, start.elapsed())

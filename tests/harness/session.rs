@@ -125,6 +125,14 @@ impl Session {
         limited(&self.runtime, sql, work)
     }
 
+    /// Has every answer computed: for tests of what happens while that goes on.
+    pub fn without_caches(&mut self) -> &mut Self {
+        for setting in ["watershed.result_cache", "watershed.fragment_cache"] {
+            self.run(&format!("SET {setting} = 'off'"));
+        }
+        self
+    }
+
     /// Runs a statement of which the test only needs that it succeeds.
     #[track_caller]
     pub fn run(&mut self, sql: &str) -> i64 {
