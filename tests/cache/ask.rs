@@ -169,7 +169,7 @@ pub fn compare(
     let right = Answer::of(&mut pair.fresh, &question.sql);
     let fresh = latest(observer, &question.sql);
     // In the second after a mark, events may just be passing.
-    let moved = before % MARK_SECONDS == 0 || before / MARK_SECONDS != seconds() / MARK_SECONDS;
+    let moved = before.is_multiple_of(MARK_SECONDS) || before / MARK_SECONDS != seconds() / MARK_SECONDS;
     if question.reads_clock && moved {
         seen.moved_on += 1;
         return Ok(());

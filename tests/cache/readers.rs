@@ -36,7 +36,7 @@ fn batch(number: u64) -> String {
 }
 
 pub fn run(seed: u64, batches: u64) {
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut processes = Processes::start(2);
     let mut writer = Session::open(processes.flight());
     writer.run("CREATE TABLE stream (n BIGINT, batch BIGINT) CLUSTERED BY (n) INTO 4 BUCKETS");

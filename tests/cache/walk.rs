@@ -113,7 +113,7 @@ impl Walk {
             .iter()
             .filter_map(|layer| self.seen.decisions.get(*layer))
             .sum();
-        println!("seed {}, {steps} steps: {:?}", self.seed, self.seen);
+        eprintln!("seed {}, {steps} steps: {:?}", self.seed, self.seen);
         let enough = steps * HITS_PER_HUNDRED / 100;
         assert!(
             hits > enough && self.seen.with_fragments > enough,

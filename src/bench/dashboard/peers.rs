@@ -63,7 +63,8 @@ pub(super) async fn run(
     for peer in &options.peers {
         let task = json!({
             "engine": peer.name(),
-            "files": events.folder().join("**/*.parquet"),
+            // The log has Parquet files of its own.
+            "files": events.folder().join("_shard=*/*.parquet"),
             "panels": panels.iter().map(Panel::parts).collect::<Vec<_>>(),
             "viewers": options.viewers,
             "refresh": options.refresh,
