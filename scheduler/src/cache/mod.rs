@@ -8,6 +8,7 @@
 
 mod confirmations;
 mod distributed;
+mod encode;
 mod entry;
 mod events;
 pub mod fingerprint;

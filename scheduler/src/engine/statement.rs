@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use watershed_core::id::StatementId;
 use watershed_core::{Error, Result, SqlState, telemetry};
 use watershed_sql::authorize::{Noted, authorize};
-use watershed_sql::catalog::{Catalog, TableDef};
+use watershed_sql::catalog::Catalog;
 use watershed_sql::dialect::{self, Statement};
 use watershed_sql::plan::{self, Ingest, Plan, PlanContext};
 use watershed_storage::error::from_datafusion;
@@ -23,7 +23,7 @@ use super::admission::Permit;
 use super::limits::{Deadline, panicked, until};
 use super::queries::QueryGuard;
 use super::sessions::Session;
-use super::tables::PinnedTables;
+use super::tables::{PinnedTables, Versions};
 use super::{Engine, credentials, ddl, ingest, parameters, writes};
 use crate::cache::TextKey;
 use crate::dispatch::context::{Counters, StatementContext};
@@ -74,14 +74,14 @@ pub(super) struct Running<'a> {
     /// The tables and views that it names.
     pub(super) reads: Arc<Vec<(String, String)>>,
     /// Its text, and the versions of all tables it reads, where nothing else decides its answer.
-    pub(super) remember: Option<(TextKey, Vec<(Arc<TableDef>, u64)>)>,
+    pub(super) remember: Option<(TextKey, Versions)>,
 }
 
 /// A plan, and what it was made of.
 struct Planned {
     plan: Plan,
     reads: Vec<(String, String)>,
-    versions: Option<Vec<(Arc<TableDef>, u64)>>,
+    versions: Option<Versions>,
 }
 
 impl Engine {

@@ -21,13 +21,19 @@ use super::sessions::Session;
 use crate::dispatch::context::StatementContext;
 use crate::system;
 
+/// Tables at their versions.
+pub(super) type Versions = Vec<(Arc<TableDef>, u64)>;
+
+/// A table, and the version that was pinned.
+type Pinned = (Arc<TableDef>, Arc<TableSnapshot>);
+
 /// The tables of one statement.
 pub(super) struct PinnedTables<'a> {
     engine: &'a Engine,
     session: &'a Arc<Session>,
     statement: &'a Arc<StatementContext>,
     state: &'a SessionState,
-    pins: Mutex<HashMap<TableId, (Arc<TableDef>, Arc<TableSnapshot>)>>,
+    pins: Mutex<HashMap<TableId, Pinned>>,
     /// Whether rows come from anything else.
     others: AtomicBool,
 }
@@ -50,7 +56,7 @@ impl<'a> PinnedTables<'a> {
     }
 
     /// The versions that were pinned, if they say all about what the statement reads.
-    pub(super) fn versions(self) -> Option<Vec<(Arc<TableDef>, u64)>> {
+    pub(super) fn versions(self) -> Option<Versions> {
         let pins = self.pins.into_inner();
         (!self.others.into_inner()).then(|| {
             pins.into_values()

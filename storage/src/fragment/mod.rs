@@ -3,12 +3,13 @@
 //! A fragment ends in a partial aggregate over one scan. Files never change, so what it came to over a
 //! file holds for ever: after an append only the new file is read. [`describe`] says which fragments are
 //! the same, [`proof`] which conditions are true of all rows of a file and so make no other fragment of it,
-//! [`store`] keeps states, [`FragmentCacheExec`] puts them together.
+//! [`store`] keeps states, [`run`] puts them together where [`FragmentCacheExec`] stands.
 
 mod describe;
 mod exec;
 mod plan;
 mod proof;
+mod run;
 mod store;
 
 pub use describe::{FragmentDigest, digest};
