@@ -232,7 +232,9 @@ fn needs(plan: &Plan, catalog: &Catalog) -> Vec<Need> {
         }],
         // All that a query needs is noted as its names are looked up, and whose statement is to be ended
         // is known where it runs.
-        Plan::Query(_) | Plan::Set { .. } | Plan::Use { .. } | Plan::Kill { .. } => Vec::new(),
+        Plan::Query(_) | Plan::ExplainCache(_) | Plan::Set { .. } | Plan::Use { .. } | Plan::Kill { .. } => {
+            Vec::new()
+        }
     }
 }
 

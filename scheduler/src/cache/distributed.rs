@@ -129,6 +129,13 @@ impl Distributed {
         Ok(())
     }
 
+    /// Whether an answer is known to lie there.
+    pub(super) fn has(&self, key: &Key, limits: Option<Limits>, now: DateTime<Utc>) -> bool {
+        let known = self.known.lock();
+        let object = known.objects.get(key);
+        limits.is_some_and(|limits| object.is_some_and(|object| is_fresh(object.created_at, limits, now)))
+    }
+
     /// An answer, if it is known to lie there. One that is damaged is removed.
     pub(super) async fn get(&self, key: &Key, limits: Option<Limits>, now: DateTime<Utc>) -> Option<Entry> {
         let limits = limits?;

@@ -67,6 +67,13 @@ impl Local {
         (now.saturating_sub(kept.at) < ttl).then(|| Arc::clone(&kept.entry))
     }
 
+    /// Whether it is there, which does not count as use.
+    pub(super) fn has(&self, key: &Key, now: Duration) -> bool {
+        let ttl = self.limits.map_or(Duration::ZERO, |limits| limits.ttl);
+        let kept = self.entries.peek(key);
+        kept.is_some_and(|kept| now.saturating_sub(kept.at) < ttl)
+    }
+
     /// Keeps an entry of that age, unless it is too large or too old.
     pub(super) fn put(&mut self, key: Key, entry: Arc<Entry>, age: Duration, now: Duration) -> Removed {
         let Some(limits) = self.limits else {

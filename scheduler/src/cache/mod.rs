@@ -16,20 +16,20 @@ mod inflight;
 mod layers;
 mod local;
 mod names;
+mod records;
 mod texts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use watershed_core::Result;
 use watershed_core::clock::Clock;
 use watershed_core::store::StoreRoot;
 use watershed_storage::table::Pin;
 
-use crate::dispatch::context::{Counters, StatementContext};
+use crate::dispatch::context::StatementContext;
 use distributed::Distributed;
 use inflight::{InFlight, Role};
 use layers::Counts;
@@ -42,6 +42,7 @@ pub use events::Events;
 pub use fingerprint::{Fingerprint, Key};
 pub(crate) use inflight::{Lead, Outcome};
 pub use layers::{Layer, LayerStats, Layers, Limits};
+pub use records::EntryRecord;
 pub(crate) use texts::{KnownAnswer, TextKey};
 
 /// Tables whose newest version is remembered.
@@ -72,20 +73,6 @@ pub(crate) enum Found {
     Lead(Lead),
     /// It runs already: wait, and ask again.
     Wait(tokio::sync::watch::Receiver<Outcome>),
-}
-
-/// A row of `distributed_query_cache`.
-#[derive(Debug, Clone)]
-pub struct EntryRecord {
-    pub hash: String,
-    pub principal: String,
-    /// What one must be allowed to read to see it.
-    pub tables: Vec<(String, String)>,
-    /// A JSON array of the rows; none of an answer that is too large, or not there yet.
-    pub results: Option<String>,
-    pub completed_shards: u64,
-    pub total_shards: u64,
-    pub created_at: DateTime<Utc>,
 }
 
 impl ResultCache {
@@ -198,6 +185,18 @@ impl ResultCache {
         self.note(Layer::Local, &removed);
     }
 
+    /// Whether a layer has the answer, without asking for it.
+    pub(crate) fn has(&self, layer: Layer, key: &Key) -> bool {
+        match layer {
+            Layer::Local => self.0.local.lock().has(key, self.0.clock.elapsed()),
+            Layer::Distributed => {
+                let limits = self.layers().distributed;
+                self.0.distributed.has(key, limits, self.0.clock.now())
+            }
+            Layer::Edge => false,
+        }
+    }
+
     /// What statements came to, by their texts.
     pub(crate) fn texts(&self) -> &texts::Texts {
         &self.0.texts
@@ -272,80 +271,6 @@ impl ResultCache {
             local.remove(key);
         }
         keys.len()
-    }
-
-    /// What is cached and what runs, the latest used first.
-    pub fn entries(&self) -> Result<Vec<EntryRecord>> {
-        let kept: Vec<(Key, Arc<Entry>)> = {
-            let local = self.0.local.lock();
-            local
-                .iter()
-                .map(|(key, entry)| (*key, Arc::clone(entry)))
-                .collect()
-        };
-        let running = self.0.flights.running().into_iter().map(|running| EntryRecord {
-            hash: running.key.to_string(),
-            principal: running.principal,
-            tables: running.reads,
-            results: None,
-            completed_shards: Counters::get(&running.statement.counters.completed_shards),
-            total_shards: Counters::get(&running.statement.counters.total_shards),
-            created_at: running.statement.now,
-        });
-        let mut records: Vec<EntryRecord> = running.collect();
-        for (key, entry) in kept {
-            records.push(EntryRecord {
-                hash: key.to_string(),
-                principal: entry.about.principal.clone(),
-                tables: entry.about.reads.clone(),
-                results: entry.json()?,
-                completed_shards: entry.about.shards,
-                total_shards: entry.about.shards,
-                created_at: entry.about.created_at,
-            });
-        }
-        Ok(records)
-    }
-
-    /// What each layer holds and did.
-    pub fn stats(&self) -> Vec<LayerStats> {
-        let layers = self.layers();
-        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        Layer::ALL
-            .into_iter()
-            .map(|layer| {
-                let counts = &self.0.counts[layer as usize];
-                let (limits, entries, bytes) = match layer {
-                    Layer::Local => {
-                        let local = self.0.local.lock();
-                        (layers.local, local.len(), local.bytes())
-                    }
-                    Layer::Distributed => (
-                        layers.distributed,
-                        self.0.distributed.len(),
-                        self.0.distributed.bytes(),
-                    ),
-                    Layer::Edge => (None, 0, 0),
-                };
-                LayerStats {
-                    layer,
-                    enabled: limits.is_some() || (layer == Layer::Edge && layers.edge.is_some()),
-                    ttl: match layer {
-                        Layer::Edge => layers.edge,
-                        Layer::Local | Layer::Distributed => limits.map(|limits| limits.ttl),
-                    },
-                    max_bytes: limits.map(|limits| limits.max_bytes),
-                    entries: entries as u64,
-                    bytes,
-                    hits: get(&counts.hits),
-                    misses: get(&counts.misses),
-                    stale_served: get(&counts.stale),
-                    evictions: get(&counts.evictions),
-                    expirations: get(&counts.expirations),
-                    hit_rate_target: layers.targets[layer as usize],
-                }
-            })
-            .collect()
     }
 
     /// Removes from memory what is too old or too much. It is called every second or so.

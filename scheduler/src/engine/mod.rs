@@ -13,6 +13,7 @@ mod cached;
 mod caches;
 mod credentials;
 mod ddl;
+mod explain;
 mod front;
 mod ingest;
 mod limits;

@@ -27,7 +27,6 @@ use super::tables::{PinnedTables, Versions};
 use super::{Engine, credentials, ddl, ingest, parameters, writes};
 use crate::cache::TextKey;
 use crate::dispatch::context::{Counters, StatementContext};
-use crate::dispatch::{Job, explain};
 use crate::flight::{Executed, Outcome, Prepared, Progress, RowStream};
 use crate::system::Write;
 
@@ -273,6 +272,7 @@ impl Running<'_> {
                 verbose,
                 plan,
             } => self.explain(analyze, verbose, *plan).await.map(Done::Rows),
+            Plan::ExplainCache(plan) => self.explain_cache(&plan).map(Done::Rows),
             Plan::Ddl(op) => {
                 ddl::apply(self, op).await?;
                 Ok(Done::Nothing)
@@ -298,30 +298,6 @@ impl Running<'_> {
                 Ok(Done::Nothing)
             }
         }
-    }
-
-    async fn explain(&self, analyze: bool, verbose: bool, plan: Plan) -> Result<SendableRecordBatchStream> {
-        let job = match plan {
-            Plan::Query(plan) => Job {
-                statement: Arc::clone(self.context),
-                plan,
-                write: None,
-            },
-            Plan::Insert { table, input } if !analyze => {
-                let write = writes::target(self.engine, &table.layout)?;
-                Job {
-                    statement: Arc::clone(self.context),
-                    plan: input,
-                    write: Some(write),
-                }
-            }
-            _ => {
-                return Err(Error::unsupported("EXPLAIN shows queries and plain INSERTs")
-                    .with_hint("EXPLAIN ANALYZE takes a query."));
-            }
-        };
-        let request = explain::Request { analyze, verbose };
-        explain::explain(&self.engine.parts().dispatch, &job, request).await
     }
 }
 

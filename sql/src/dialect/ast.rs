@@ -70,6 +70,8 @@ pub enum Statement {
         verbose: bool,
         statement: Box<Statement>,
     },
+    /// Where a query's answer would come from.
+    ExplainCache(Box<Statement>),
     /// `None` is `DEFAULT`.
     Set {
         name: String,

@@ -77,6 +77,16 @@ impl Parser {
 
     pub(super) fn explain(&mut self, lines: &Lines<'_>) -> Result<Statement> {
         self.expect_keyword(Keyword::EXPLAIN)?;
+        if self.keyword(Keyword::CACHE) {
+            let start = self.here();
+            return match self.statement_to_explain(lines)? {
+                query @ Statement::Query(_) => Ok(Statement::ExplainCache(Box::new(query))),
+                _ => Err(at(
+                    Error::unsupported("only answers to queries are cached"),
+                    start,
+                )),
+            };
+        }
         let mut analyze = false;
         let mut verbose = false;
         loop {

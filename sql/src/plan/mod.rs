@@ -44,7 +44,7 @@ use crate::authorize::{Access, Need, Noted};
 use crate::catalog::{Catalog, LiveDef, Object, Op, TableDef};
 use crate::dialect::Statement;
 
-pub use explain::explain_schema;
+pub use explain::{explain_cache_schema, explain_schema};
 pub use ingest::{Ingest, IngestMode, ingest};
 pub use principals::Credential;
 pub use query::object_schema;
@@ -95,6 +95,8 @@ pub enum Plan {
         verbose: bool,
         plan: Box<Plan>,
     },
+    /// Says where the answer to a query would come from.
+    ExplainCache(LogicalPlan),
     Ddl(Op),
     /// `input` gives exactly the layout's columns.
     CreateTableAs {
@@ -146,14 +148,17 @@ impl Plan {
 
     /// Whether it gives rows and changes nothing.
     pub fn is_query(&self) -> bool {
-        matches!(self, Self::Query(_) | Self::Explain { .. })
+        matches!(
+            self,
+            Self::Query(_) | Self::Explain { .. } | Self::ExplainCache(_)
+        )
     }
 
     /// Whether the order of its rows means something.
     pub fn is_ordered(&self) -> bool {
         match self {
             Self::Query(plan) => is_ordered(plan),
-            Self::Explain { .. } => true,
+            Self::Explain { .. } | Self::ExplainCache(_) => true,
             Self::Ddl(_)
             | Self::CreateTableAs { .. }
             | Self::Insert { .. }
@@ -172,6 +177,7 @@ impl Plan {
         match self {
             Self::Query(plan) => Arc::clone(plan.schema().inner()),
             Self::Explain { .. } => explain_schema(),
+            Self::ExplainCache(_) => explain_cache_schema(),
             Self::Credential(Credential::CreateToken { .. }) => principals::token_schema(),
             Self::Ddl(_)
             | Self::CreateTableAs { .. }
@@ -218,6 +224,7 @@ impl Plan {
     fn logical(&self) -> Option<&LogicalPlan> {
         match self {
             Self::Query(plan)
+            | Self::ExplainCache(plan)
             | Self::CreateTableAs { input: plan, .. }
             | Self::Insert { input: plan, .. }
             | Self::InsertLive { input: plan, .. }
@@ -233,6 +240,7 @@ impl Plan {
     fn map_logical(self, f: impl FnOnce(LogicalPlan) -> Result<LogicalPlan>) -> Result<Self> {
         Ok(match self {
             Self::Query(plan) => Self::Query(f(plan)?),
+            Self::ExplainCache(plan) => Self::ExplainCache(f(plan)?),
             Self::CreateTableAs { op, layout, input } => Self::CreateTableAs {
                 op,
                 layout,
@@ -298,6 +306,7 @@ pub async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pla
             verbose,
             statement,
         } => explain::plan(analyze, verbose, *statement, context).await,
+        Statement::ExplainCache(statement) => explain::cache(*statement, context).await,
         Statement::CreateTable(table) => ddl::create_table(*table, context).await,
         Statement::CreateTableAs { table, query } => ddl::create_table_as(*table, query, context).await,
         Statement::CreateExternalTable(table) => ddl::create_external(*table, context),

@@ -171,7 +171,7 @@ impl Fixture {
                 let applied = self.store.apply(principals::stored(credential)).await?;
                 Ok(applied.notice.into_iter().collect())
             }
-            Plan::Explain { .. } => Ok(vec!["explained".to_owned()]),
+            Plan::Explain { .. } | Plan::ExplainCache(_) => Ok(vec!["explained".to_owned()]),
         }
     }
 
