@@ -11,6 +11,7 @@ pub mod auth;
 pub mod cache;
 pub mod cluster;
 pub mod dispatch;
+mod edge;
 pub mod engine;
 pub mod flight;
 pub mod process;

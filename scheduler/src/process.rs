@@ -23,6 +23,7 @@ use crate::cache::{Confirmations, ResultCache};
 use crate::cluster::{ControlService, Membership};
 use crate::dispatch::Dispatch;
 use crate::dispatch::staged::Staged;
+use crate::edge;
 use crate::engine::{Admission, Engine, Parts, Queries, Sessions};
 use crate::flight;
 use crate::system::ServiceRegistry;
@@ -149,7 +150,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
     }
     serving.spawn(net::serve_http(
         http,
-        net::health_router(ready.clone()),
+        net::health_router(ready.clone()).merge(edge::router(engine.clone())),
         shutdown.clone(),
     ));
     let control = FlightServiceServer::new(ControlService::new(

@@ -17,6 +17,8 @@ mod layers;
 mod local;
 mod names;
 mod records;
+#[cfg(test)]
+mod tests;
 mod texts;
 
 use std::collections::HashMap;

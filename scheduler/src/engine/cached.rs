@@ -9,19 +9,64 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio_util::sync::CancellationToken;
 use watershed_core::Result;
+use watershed_core::id::StatementId;
 use watershed_core::settings::RESULT_CACHE;
+use watershed_sql::plan::Plan;
 use watershed_storage::error::from_datafusion;
 
-use super::statement::Running;
+use super::Engine;
+use super::sessions::Session;
+use super::statement::{Request, Running};
 use crate::cache::{
-    About, Entry, Fingerprint, Found, KnownAnswer, Layer, Lead, Outcome, TextKey, fingerprint,
+    About, Entry, Fingerprint, Found, Key, KnownAnswer, Layer, Lead, Outcome, TextKey, fingerprint,
 };
-use crate::dispatch::context::Counters;
+use crate::dispatch::context::{Counters, StatementContext};
 use crate::dispatch::{Job, Path};
 
 /// The path of a query whose answer is there.
 const PATH: &str = "cache";
+
+impl Engine {
+    /// What the answer to a query is called now; none of one that is not kept. Nothing is run.
+    pub async fn result_key(&self, session: &Arc<Session>, sql: &str) -> Result<Option<Key>> {
+        let context = StatementContext::new(
+            StatementId::generate(),
+            self.parts().clock.now(),
+            session.settings(),
+            CancellationToken::new(),
+        );
+        let catalog = self.newest_catalog().await?;
+        let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
+        let known = text.and_then(|text| self.parts().cache.texts().answer(&text));
+        if let Some(known) = known
+            && self.is_current(&known).await?
+        {
+            return Ok(Some(known.print.key));
+        }
+        let request = Request::Statement {
+            sql,
+            parameters: Some(&[]),
+        };
+        let Plan::Query(plan) = self.plan(session, &context, &request, catalog).await?.plan else {
+            return Ok(None);
+        };
+        let state = self.parts().dispatch.session(&context);
+        let print = fingerprint::of(&plan, &state, &context.settings)?;
+        Ok(print.ok().filter(|print| !print.momentary).map(|print| print.key))
+    }
+
+    /// Whether the tables of an answer are at the versions that it is of.
+    async fn is_current(&self, known: &KnownAnswer) -> Result<bool> {
+        for (table, version) in &known.tables {
+            if self.parts().delta.snapshot(&table.layout).await?.version != *version {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
 
 impl Running<'_> {
     /// The answer to a statement whose text came to one before, over tables that are still at the same
@@ -34,10 +79,8 @@ impl Running<'_> {
         let Some(known) = parts.cache.texts().answer(text) else {
             return Ok(None);
         };
-        for (table, version) in &known.tables {
-            if parts.delta.snapshot(&table.layout).await?.version != *version {
-                return Ok(None);
-            }
+        if !self.engine.is_current(&known).await? {
+            return Ok(None);
         }
         let Some(entry) = parts.cache.local(&known.print.key) else {
             return Ok(None);

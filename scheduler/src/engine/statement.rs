@@ -31,7 +31,7 @@ use crate::flight::{Executed, Outcome, Prepared, Progress, RowStream};
 use crate::system::Write;
 
 /// What a client asks for.
-enum Request<'a> {
+pub(super) enum Request<'a> {
     /// Without values for its parameters it can be planned, not run.
     Statement {
         sql: &'a str,
@@ -77,8 +77,8 @@ pub(super) struct Running<'a> {
 }
 
 /// A plan, and what it was made of.
-struct Planned {
-    plan: Plan,
+pub(super) struct Planned {
+    pub(super) plan: Plan,
     reads: Vec<(String, String)>,
     versions: Option<Versions>,
 }
@@ -222,7 +222,7 @@ impl Engine {
         })
     }
 
-    async fn plan(
+    pub(super) async fn plan(
         &self,
         session: &Arc<Session>,
         context: &Arc<StatementContext>,

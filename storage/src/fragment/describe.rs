@@ -18,7 +18,7 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use ring::digest::{SHA256, digest as hash};
+use ring::digest::{Context, SHA256, digest as hash};
 
 /// Layouts of states, and the text below, belong to one version of the engine.
 const VERSION: &str = concat!("1/", env!("CARGO_PKG_VERSION"));
@@ -40,6 +40,16 @@ impl FragmentDigest {
     pub(super) fn of(text: &str) -> Self {
         let mut digest = [0; 32];
         digest.copy_from_slice(hash(&SHA256, text.as_bytes()).as_ref());
+        Self(digest)
+    }
+
+    /// The same with something added.
+    pub(super) fn with(&self, text: &str) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(&self.0);
+        context.update(text.as_bytes());
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
         Self(digest)
     }
 }

@@ -122,10 +122,11 @@ impl Fragment {
             texts.push(text);
             proofs.push(true_of_all(conjunct, schema, files)?);
         }
+        let digest = FragmentDigest::of(&text);
         let parts = files.iter().enumerate().map(|(place, file)| {
             let left = (0..conjuncts.len()).filter(|number| !proofs[*number][place]);
             let mut key = format!(
-                "{text}\n{:?} {} {} {:?}",
+                "\n{:?} {} {} {:?}",
                 file.object_meta.location.as_ref(),
                 file.object_meta.size,
                 file.object_meta.last_modified.timestamp_micros(),
@@ -139,7 +140,7 @@ impl Fragment {
             }
             Part {
                 file: file.clone(),
-                key: FragmentDigest::of(&key),
+                key: digest.with(&key),
                 conditions,
             }
         });
@@ -151,15 +152,15 @@ impl Fragment {
             .filter(|(_, proof)| !proof.contains(&true))
             .map(|(text, _)| text);
         let fixed: Vec<&String> = fixed.collect();
-        let family = format!("{text}\n{fixed:?} {}", partition_name(scan, partition));
+        let family = format!("\nmerged {fixed:?} {}", partition_name(scan, partition));
         let table = files
             .first()
             .map_or("", |file| file.object_meta.location.as_ref());
         Ok(Self {
             plan: Arc::clone(plan),
             leaf: Arc::clone(leaf),
-            digest: FragmentDigest::of(&text),
-            family: FragmentDigest::of(&family),
+            digest,
+            family: digest.with(&family),
             parts,
             table: Arc::from(table),
             cache: Arc::clone(cache),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::memory::DataSourceExec;
 use datafusion::common::{Result, internal_err};
-use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::physical_expr::Partitioning;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
@@ -125,12 +125,24 @@ impl Fragment {
             .iter()
             .filter_map(|index| scan.file_groups.get(*index).cloned())
             .collect();
+        if scan.file_source().filter().is_none() {
+            scan.file_groups = scan.file_groups.into_iter().map(without_statistics).collect();
+        }
         if scan.output_partitioning.is_some() {
             scan.output_partitioning = Some(Partitioning::UnknownPartitioning(scan.file_groups.len()));
         }
         let leaf: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
         swap(&self.plan, &self.leaf, &leaf)
     }
+}
+
+/// Without conditions nobody asks what files hold, and of many files it is most of what is sent.
+fn without_statistics(group: FileGroup) -> FileGroup {
+    let files = group.into_inner().into_iter().map(|mut file| {
+        file.statistics = None;
+        file
+    });
+    FileGroup::new(files.collect())
 }
 
 /// The table of a scan, as the report of its planning names it.

@@ -1,0 +1,237 @@
+//! Answers over HTTP, for caches in front of the scheduler: `GET /v1/results?sql=…`.
+//!
+//! An answer's `ETag` is its key: the query and the versions of its tables. Whoever kept it asks whether it
+//! is still so, and hears 304 without the query being run. Nobody is told to keep it unasked, so that what a
+//! proxy or a CDN gives is never older than what the scheduler would.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::json::ArrayWriter;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::TryStreamExt;
+use serde::Deserialize;
+use watershed_core::{Error, Result, SqlState, duration};
+
+use crate::cache::{Key, Layer};
+use crate::engine::{Engine, Session};
+use crate::flight::{Credentials, Engine as _, Outcome, Principal, SessionKey};
+
+/// The largest body; more is for Flight SQL, which streams.
+const MAX_BODY: usize = 16 << 20;
+/// How often a query is run whose tables change all the while.
+const MAX_TRIES: usize = 3;
+
+/// What is asked for.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    sql: String,
+    /// For so long the answer may be given on without asking again, if the layer's time allows it.
+    max_staleness: Option<String>,
+}
+
+/// The route, for the scheduler's HTTP port.
+pub(crate) fn router(engine: Engine) -> Router {
+    Router::new()
+        .route("/v1/results", get(results))
+        .with_state(engine)
+}
+
+async fn results(State(engine): State<Engine>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
+    match Box::pin(answer(&engine, &asked, &headers)).await {
+        Ok(response) => response,
+        Err(error) => refusal(&error),
+    }
+}
+
+async fn answer(engine: &Engine, asked: &Asked, headers: &HeaderMap) -> Result<Response> {
+    let login = engine.authenticate(&credentials(headers)?, None).await?;
+    let parts = engine.parts();
+    // All of one principal's requests: nothing that a query does changes a session.
+    let session = SessionKey::new(format!("http {}", login.principal.name()));
+    let session = parts.sessions.open(&session, &login.principal);
+    if !engine.prepare_statement(&session, &asked.sql).await?.is_query {
+        return Err(Error::new(
+            SqlState::FeatureNotSupported,
+            "only queries are answered over HTTP",
+        )
+        .with_hint("Send other statements over Flight SQL."));
+    }
+    let edge = parts.cache.layers().edge;
+    let mut key = engine.result_key(&session, &asked.sql).await?;
+    if let (Some(key), Some(_)) = (&key, edge) {
+        let is_known = is_known(headers, key);
+        parts.cache.count(Layer::Edge, is_known);
+        if is_known {
+            let kept = keeping(&login.principal, Some(key), edge, asked)?;
+            return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
+        }
+    }
+    for _ in 0..MAX_TRIES {
+        let body = rows(engine, &session, &asked.sql).await?;
+        let after = engine.result_key(&session, &asked.sql).await?;
+        let is_same = after == key;
+        key = after;
+        // Rows of a later version must not go under an earlier one's name.
+        if is_same {
+            let kept = keeping(&login.principal, key.as_ref(), edge, asked)?;
+            return Ok((StatusCode::OK, kept, Body::from(body)).into_response());
+        }
+    }
+    let body = rows(engine, &session, &asked.sql).await?;
+    let kept = keeping(&login.principal, None, edge, asked)?;
+    Ok((StatusCode::OK, kept, Body::from(body)).into_response())
+}
+
+/// The rows as a JSON array of objects.
+async fn rows(engine: &Engine, session: &Arc<Session>, sql: &str) -> Result<Vec<u8>> {
+    let executed = engine.run_statement(session, sql, &[]).await?;
+    let Outcome::Rows(mut rows) = executed.outcome else {
+        return Err(Error::internal("a query gave no rows, not even none"));
+    };
+    let mut writer = ArrayWriter::new(Vec::new());
+    let broken = |error: arrow::error::ArrowError| {
+        Error::new(SqlState::FeatureNotSupported, "the rows have no JSON form").with_detail(error.to_string())
+    };
+    let mut empty = true;
+    while let Some(batch) = rows.batches.try_next().await? {
+        empty &= batch.num_rows() == 0;
+        writer.write(&batch).map_err(broken)?;
+        if writer.get_ref().len() > MAX_BODY {
+            return Err(Error::new(
+                SqlState::InsufficientResources,
+                format!("the answer is larger than {} MiB", MAX_BODY >> 20),
+            )
+            .with_hint("Aggregate or LIMIT it, or fetch it over Flight SQL, which streams."));
+        }
+    }
+    writer.finish().map_err(broken)?;
+    Ok(if empty {
+        b"[]".to_vec()
+    } else {
+        writer.into_inner()
+    })
+}
+
+type Keeping = AppendHeaders<Vec<(HeaderName, String)>>;
+
+/// What a cache on the way may do with an answer.
+fn keeping(
+    principal: &Principal,
+    key: Option<&Key>,
+    edge: Option<Duration>,
+    asked: &Asked,
+) -> Result<Keeping> {
+    let mut headers = vec![
+        (CONTENT_TYPE, "application/json".to_owned()),
+        (VARY, "authorization".to_owned()),
+    ];
+    let (Some(key), Some(ttl)) = (key, edge) else {
+        headers.push((CACHE_CONTROL, "no-store".to_owned()));
+        return Ok(AppendHeaders(headers));
+    };
+    let whose = match principal.name() {
+        Principal::ANONYMOUS => "public",
+        _ => "private",
+    };
+    let staleness = match &asked.max_staleness {
+        Some(text) => duration::parse(text)?.min(ttl),
+        None => Duration::ZERO,
+    };
+    let control = match staleness.as_secs() {
+        0 => format!("{whose}, no-cache"),
+        seconds => format!("{whose}, max-age={seconds}, must-revalidate"),
+    };
+    headers.push((CACHE_CONTROL, control));
+    headers.push((ETAG, tag(key)));
+    Ok(AppendHeaders(headers))
+}
+
+fn tag(key: &Key) -> String {
+    format!("\"{key}\"")
+}
+
+fn is_known(headers: &HeaderMap, key: &Key) -> bool {
+    let tag = tag(key);
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|value| value.trim().trim_start_matches("W/"))
+        .any(|value| value == tag || value == "*")
+}
+
+fn credentials(headers: &HeaderMap) -> Result<Credentials> {
+    let refused = || {
+        Error::new(
+            SqlState::InvalidAuthorization,
+            "the Authorization header is neither Basic nor Bearer",
+        )
+    };
+    let Some(value) = headers.get(AUTHORIZATION) else {
+        return Ok(Credentials::Anonymous);
+    };
+    let (scheme, rest) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or_else(refused)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Credentials::Token(rest.trim().to_owned()));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(refused());
+    }
+    let text = STANDARD
+        .decode(rest.trim())
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let (user, password) = text
+        .as_deref()
+        .and_then(|text| text.split_once(':'))
+        .ok_or_else(refused)?;
+    Ok(Credentials::Password {
+        user: user.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
+fn refusal(error: &Error) -> Response {
+    let status = match error.code() {
+        SqlState::InvalidAuthorization | SqlState::InvalidPassword => StatusCode::UNAUTHORIZED,
+        SqlState::InsufficientPrivilege => StatusCode::FORBIDDEN,
+        SqlState::QueryCanceled => StatusCode::GATEWAY_TIMEOUT,
+        SqlState::CannotConnectNow | SqlState::TooManyStatements => StatusCode::SERVICE_UNAVAILABLE,
+        SqlState::IoError | SqlState::DataCorrupted | SqlState::InternalError => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let body = serde_json::json!({
+        "code": error.code().as_str(),
+        "message": error.message(),
+        "detail": error.detail(),
+        "hint": error.hint(),
+        "position": error.position(),
+    });
+    let mut headers = vec![(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    if status == StatusCode::UNAUTHORIZED {
+        headers.push((axum::http::header::WWW_AUTHENTICATE, "Basic realm=\"watershed\""));
+    }
+    let mut response = (status, body.to_string()).into_response();
+    for (name, value) in headers {
+        response
+            .headers_mut()
+            .insert(name, axum::http::HeaderValue::from_static(value));
+    }
+    response
+}
