@@ -33,7 +33,7 @@ const MAX_TRIES: usize = 3;
 /// What is asked for.
 #[derive(Debug, Deserialize)]
 struct Asked {
-    sql: String,
+    sql: Option<String>,
     /// For so long the answer may be given on without asking again, if the layer's time allows it.
     max_staleness: Option<String>,
 }
@@ -53,12 +53,16 @@ async fn results(State(engine): State<Engine>, Query(asked): Query<Asked>, heade
 }
 
 async fn answer(engine: &Engine, asked: &Asked, headers: &HeaderMap) -> Result<Response> {
+    let sql = asked.sql.as_deref().ok_or_else(|| {
+        Error::new(SqlState::InvalidParameterValue, "nothing is asked for")
+            .with_hint("Put a query into the parameter sql: GET /v1/results?sql=SELECT%201")
+    })?;
     let login = engine.authenticate(&credentials(headers)?, None).await?;
     let parts = engine.parts();
     // All of one principal's requests: nothing that a query does changes a session.
     let session = SessionKey::new(format!("http {}", login.principal.name()));
     let session = parts.sessions.open(&session, &login.principal);
-    if !engine.prepare_statement(&session, &asked.sql).await?.is_query {
+    if !engine.prepare_statement(&session, sql).await?.is_query {
         return Err(Error::new(
             SqlState::FeatureNotSupported,
             "only queries are answered over HTTP",
@@ -66,7 +70,7 @@ async fn answer(engine: &Engine, asked: &Asked, headers: &HeaderMap) -> Result<R
         .with_hint("Send other statements over Flight SQL."));
     }
     let edge = parts.cache.layers().edge;
-    let mut key = engine.result_key(&session, &asked.sql).await?;
+    let mut key = engine.result_key(&session, sql).await?;
     if let (Some(key), Some(_)) = (&key, edge) {
         let is_known = is_known(headers, key);
         parts.cache.count(Layer::Edge, is_known);
@@ -76,8 +80,8 @@ async fn answer(engine: &Engine, asked: &Asked, headers: &HeaderMap) -> Result<R
         }
     }
     for _ in 0..MAX_TRIES {
-        let body = rows(engine, &session, &asked.sql).await?;
-        let after = engine.result_key(&session, &asked.sql).await?;
+        let body = rows(engine, &session, sql).await?;
+        let after = engine.result_key(&session, sql).await?;
         let is_same = after == key;
         key = after;
         // Rows of a later version must not go under an earlier one's name.
@@ -86,7 +90,7 @@ async fn answer(engine: &Engine, asked: &Asked, headers: &HeaderMap) -> Result<R
             return Ok((StatusCode::OK, kept, Body::from(body)).into_response());
         }
     }
-    let body = rows(engine, &session, &asked.sql).await?;
+    let body = rows(engine, &session, sql).await?;
     let kept = keeping(&login.principal, None, edge, asked)?;
     Ok((StatusCode::OK, kept, Body::from(body)).into_response())
 }

@@ -216,7 +216,7 @@ impl Running<'_> {
                     .iter()
                     .map(|pin| (pin.identity.clone(), pin.version.clone()))
                     .collect(),
-                shards: Counters::get(&self.context.counters.total_shards),
+                shards: self.shards(),
                 created_at: self.context.now,
             };
             let entry = Entry::new(about, &schema, &taken)?;
@@ -227,6 +227,14 @@ impl Running<'_> {
         }
         let rows = stream::iter(taken.into_iter().map(Ok));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+
+    /// The shards that the answer is made of: those that executors were given, or those that were read here.
+    fn shards(&self) -> u64 {
+        let given = Counters::get(&self.context.counters.total_shards);
+        let scans = self.context.scans.reports();
+        let scanned: usize = scans.iter().map(|scan| scan.shards_scanned.len()).sum();
+        if given > 0 { given } else { scanned as u64 }
     }
 
     /// Whether what was read is what the fingerprint names, all of it.
