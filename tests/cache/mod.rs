@@ -15,7 +15,7 @@ mod walk;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::harness::steps;
+use crate::harness::{Cluster, Options, get, steps, wait_until};
 
 /// Steps of a walk; `WATERSHED_TEST_STEPS` makes it more.
 const STEPS: u64 = 220;
@@ -40,4 +40,48 @@ fn cached_answers_are_fresh_ones() {
 #[test]
 fn cached_counts_never_go_back() {
     readers::run(seed(), steps(30));
+}
+
+#[test]
+fn what_has_passed_is_answered_on_request_only() {
+    let cluster = Cluster::start(&Options::executors(1));
+    let mut session = cluster.session();
+    session.run("CREATE TABLE passed (n BIGINT) CLUSTERED BY (n) INTO 2 BUCKETS");
+    session.run("INSERT INTO passed VALUES (1), (2)");
+    let count = "SELECT count(*) FROM passed";
+    assert_eq!(session.value(count), "2");
+    session.run("INSERT INTO passed VALUES (3)");
+    session.run("SET watershed.max_staleness = '1h'");
+    // Nobody has seen the new version yet but this one, which takes the old one's answer.
+    assert_eq!(session.value(count), "2");
+    let why = "SELECT cache || ': ' || cache_reason FROM system.queries \
+               WHERE statement = 'SELECT count(*) FROM passed' AND cache = 'stale'";
+    let why = session.value(why);
+    assert!(why.starts_with("stale: its tables have changed; it is "), "{why}");
+    // It was computed meanwhile for those who come next, and nobody else ever gets the old one.
+    assert!(wait_until(Duration::from_secs(10), || session.value(count) == "3"));
+    session.run("INSERT INTO passed VALUES (4)");
+    let mut other = cluster.session();
+    assert_eq!(other.value(count), "4");
+}
+
+#[test]
+fn answers_over_http_are_known_by_their_tag() {
+    let cluster = Cluster::start(&Options::executors(0));
+    let mut session = cluster.session();
+    session.run("CREATE TABLE tagged (n BIGINT)");
+    session.run("INSERT INTO tagged VALUES (1), (2)");
+    let url = format!(
+        "{}/v1/results?sql=SELECT%20sum(n)%20AS%20total%20FROM%20tagged",
+        cluster.http()
+    );
+    assert_eq!(get(&url), (200, "[{\"total\":3}]".to_owned()));
+    session.run("INSERT INTO tagged VALUES (4)");
+    assert_eq!(get(&url), (200, "[{\"total\":7}]".to_owned()));
+    let (status, body) = get(&format!(
+        "{}/v1/results?sql=DROP%20TABLE%20tagged",
+        cluster.http()
+    ));
+    assert_eq!(status, 400, "{body}");
+    assert!(body.contains("only queries are answered over HTTP"), "{body}");
 }

@@ -48,6 +48,7 @@ pub const MIN_COMPLETENESS: &str = "watershed.min_completeness";
 pub const PARTIAL_RESULTS: &str = "watershed.partial_results";
 pub const FRAGMENT_CACHE: &str = "watershed.fragment_cache";
 pub const RESULT_CACHE: &str = "watershed.result_cache";
+pub const MAX_STALENESS: &str = "watershed.max_staleness";
 pub const HOLD_BACK: &str = "watershed.hold_back";
 pub const FLIGHT_COMPRESSION: &str = "watershed.flight_compression";
 pub const FLIGHT_ENDPOINTS: &str = "watershed.flight_endpoints";
@@ -140,6 +141,13 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Bytes,
         default: "4MiB",
         description: "A query that scans less than this runs in the scheduler.",
+    },
+    Setting {
+        name: MAX_STALENESS,
+        kind: Kind::Duration,
+        default: "0",
+        description: "A query whose tables have changed may be answered as it was so long ago, while it is \
+                      computed anew; the answer says how old it is. 0 takes nothing that is not so any more.",
     },
     Setting {
         name: MIN_COMPLETENESS,

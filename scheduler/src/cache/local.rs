@@ -103,6 +103,16 @@ impl Local {
         true
     }
 
+    /// Removes what `which` chooses, and gives it.
+    pub(super) fn take(&mut self, which: impl Fn(&Key, &Entry) -> bool) -> Vec<Arc<Entry>> {
+        let chosen = self.entries.iter().filter(|(key, kept)| which(key, &kept.entry));
+        let keys: Vec<Key> = chosen.map(|(key, _)| *key).collect();
+        let taken = keys.iter().filter_map(|key| self.entries.pop(key));
+        let taken: Vec<Arc<Entry>> = taken.map(|kept| kept.entry).collect();
+        self.bytes -= taken.iter().map(|entry| entry.size()).sum::<u64>();
+        taken
+    }
+
     /// Removes what is too old, and what there is no room for.
     pub(super) fn trim(&mut self, now: Duration) -> Removed {
         let ttl = self.limits.map_or(Duration::ZERO, |limits| limits.ttl);

@@ -58,6 +58,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     layers: Mutex<Layers>,
     local: Mutex<Local>,
+    /// The last answers over versions that have passed, by plan, for those who ask for no more.
+    outdated: Mutex<Local>,
     distributed: Distributed,
     flights: Arc<InFlight>,
     texts: texts::Texts,
@@ -84,6 +86,7 @@ impl ResultCache {
             events: Events::new(Arc::clone(&clock)),
             clock,
             local: Mutex::new(Local::new(layers.local)),
+            outdated: Mutex::new(Local::new(outdated_limits(layers.local))),
             layers: Mutex::new(layers),
             distributed: Distributed::new(root),
             flights: Arc::default(),
@@ -112,6 +115,8 @@ impl ResultCache {
                 .lock()
                 .set_limits(layers.local, self.0.clock.elapsed());
             self.note(Layer::Local, &removed);
+            let limits = outdated_limits(layers.local);
+            self.0.outdated.lock().set_limits(limits, self.0.clock.elapsed());
         }
     }
 
@@ -230,10 +235,30 @@ impl ResultCache {
                     .iter()
                     .any(|(table, version)| *table == pin.identity && is_newer(&pin.version, version))
             };
-            if self.remove_local(|_, entry| outdated(&entry.about)) > 0 {
+            let removed = self.take_local(|_, entry| outdated(&entry.about));
+            if !removed.is_empty() {
                 self.0.events.record(&pin.table, "commit");
             }
+            let (now, elapsed) = (self.0.clock.now(), self.0.clock.elapsed());
+            let mut passed = self.0.outdated.lock();
+            for entry in removed {
+                if let Some(plan) = Key::parse(&entry.about.plan) {
+                    let age = (now - entry.about.created_at).to_std().unwrap_or_default();
+                    passed.put(plan, entry, age, elapsed);
+                }
+            }
         }
+    }
+
+    /// The last answer to a plan over versions that have passed, if it is no older than that, and its age.
+    pub(crate) fn outdated(&self, plan: &Key, max_age: Duration) -> Option<(Arc<Entry>, Duration)> {
+        let entry = self.0.outdated.lock().get(plan, self.0.clock.elapsed())?;
+        let age = (self.0.clock.now() - entry.about.created_at).to_std().ok()?;
+        if age > max_age {
+            return None;
+        }
+        Counts::add(&self.0.counts[Layer::Local as usize].stale, 1);
+        Some((entry, age))
     }
 
     /// Removes one answer by its hash.
@@ -262,17 +287,14 @@ impl ResultCache {
         Ok(removed + self.0.distributed.remove_where(goes).await?)
     }
 
+    /// What is asked to be forgotten is forgotten in every form.
     fn remove_local(&self, which: impl Fn(&Key, &Entry) -> bool) -> usize {
-        let mut local = self.0.local.lock();
-        let keys: Vec<Key> = local
-            .iter()
-            .filter(|(key, entry)| which(key, entry))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in &keys {
-            local.remove(key);
-        }
-        keys.len()
+        self.0.outdated.lock().take(&which);
+        self.take_local(which).len()
+    }
+
+    fn take_local(&self, which: impl Fn(&Key, &Entry) -> bool) -> Vec<Arc<Entry>> {
+        self.0.local.lock().take(which)
     }
 
     /// Removes from memory what is too old or too much. It is called every second or so.
@@ -313,6 +335,14 @@ impl ResultCache {
             }
         }
     }
+}
+
+/// Of answers over versions that have passed: a part of what the others may take.
+fn outdated_limits(local: Option<Limits>) -> Option<Limits> {
+    local.map(|limits| Limits {
+        max_bytes: limits.max_bytes / 8,
+        ..limits
+    })
 }
 
 /// Whether a version is later than another. Of sets of files none is: one is simply not the other.

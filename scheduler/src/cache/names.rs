@@ -66,6 +66,7 @@ mod tests {
             reads: vec![("s".to_owned(), "View".to_owned())],
             tables: vec!["public.cdn_logs".to_owned()],
             versions: Vec::new(),
+            plan: String::new(),
             shards: 0,
             created_at: DateTime::UNIX_EPOCH,
         };

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use watershed_core::Result;
 use watershed_core::id::StatementId;
-use watershed_core::settings::RESULT_CACHE;
+use watershed_core::settings::{MAX_STALENESS, RESULT_CACHE};
 use watershed_sql::plan::Plan;
 use watershed_storage::error::from_datafusion;
 
@@ -124,7 +124,14 @@ impl Running<'_> {
                     self.remember(print, &schema);
                     return Ok(rows);
                 }
-                Found::Lead(lead) => break Some(lead),
+                Found::Lead(lead) => {
+                    if let Some(rows) = self.outdated(&print, &schema)? {
+                        drop(lead);
+                        self.refresh();
+                        return Ok(rows);
+                    }
+                    break Some(lead);
+                }
                 // Its own deadline would pass while it waits for another's answer.
                 Found::Wait(_) if self.context.terms.allowed => break None,
                 Found::Wait(mut ended) => {
@@ -144,6 +151,48 @@ impl Running<'_> {
             Some(lead) => self.lead(lead, print, path, rows).await,
             None => Ok(rows),
         }
+    }
+
+    /// The last answer over versions that have passed, for a session that takes it.
+    fn outdated(
+        &mut self,
+        print: &Fingerprint,
+        schema: &SchemaRef,
+    ) -> Result<Option<SendableRecordBatchStream>> {
+        let Some(max_age) = self.context.settings.duration(MAX_STALENESS) else {
+            return Ok(None);
+        };
+        let cache = &self.engine.parts().cache;
+        let Some((entry, age)) = cache.outdated(&print.plan, max_age) else {
+            return Ok(None);
+        };
+        let rows = self.answer(&entry, "stale", schema)?;
+        let age = format!("{:.1} s", age.as_secs_f64());
+        self.guard
+            .cache("stale", &format!("its tables have changed; it is {age} old"));
+        self.warnings.push(format!(
+            "the answer is {age} old, and its tables have changed since; watershed.max_staleness allows it"
+        ));
+        Ok(Some(rows))
+    }
+
+    /// Computes the answer for those who come next.
+    fn refresh(&mut self) {
+        let Some((sql, parameters)) = self.again.take() else {
+            return;
+        };
+        let (engine, session) = (self.engine.clone(), Arc::clone(self.session));
+        let mut settings = self.context.settings.clone();
+        tokio::spawn(async move {
+            let refreshed = async {
+                settings.reset(MAX_STALENESS)?;
+                Box::pin(engine.refresh(&session, settings, &sql, &parameters)).await
+            };
+            // system.queries has it as a statement of its own.
+            if let Err(error) = refreshed.await {
+                tracing::info!(%error, "an answer that has passed was not computed anew");
+            }
+        });
     }
 
     async fn run(&self, plan: LogicalPlan) -> Result<(Path, SendableRecordBatchStream)> {
@@ -217,6 +266,7 @@ impl Running<'_> {
                     .map(|pin| (pin.identity.clone(), pin.version.clone()))
                     .collect(),
                 shards: self.shards(),
+                plan: print.plan.to_string(),
                 created_at: self.context.now,
             };
             let entry = Entry::new(about, &schema, &taken)?;

@@ -19,6 +19,7 @@ mod ingest;
 mod limits;
 mod parameters;
 mod queries;
+mod release;
 mod sessions;
 pub mod statement;
 mod tables;

@@ -9,25 +9,25 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::StatementId;
-use watershed_core::{Error, Result, SqlState, telemetry};
+use watershed_core::settings::Settings;
+use watershed_core::{Error, Result, SqlState};
 use watershed_sql::authorize::{Noted, authorize};
 use watershed_sql::catalog::Catalog;
 use watershed_sql::dialect::{self, Statement};
 use watershed_sql::plan::{self, Ingest, Plan, PlanContext};
-use watershed_storage::error::from_datafusion;
 
-use super::admission::Permit;
 use super::limits::{Deadline, panicked, until};
 use super::queries::QueryGuard;
+use super::release::release;
 use super::sessions::Session;
 use super::tables::{PinnedTables, Versions};
 use super::{Engine, credentials, ddl, ingest, parameters, writes};
 use crate::cache::TextKey;
-use crate::dispatch::context::{Counters, StatementContext};
-use crate::flight::{Executed, Outcome, Prepared, Progress, RowStream};
+use crate::dispatch::context::StatementContext;
+use crate::flight::{Executed, Outcome, Prepared, RowStream};
 use crate::system::Write;
 
 /// What a client asks for.
@@ -70,6 +70,9 @@ pub(super) struct Running<'a> {
     pub(super) context: &'a Arc<StatementContext>,
     pub(super) guard: &'a QueryGuard,
     pub(super) notices: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    /// Its text and parameters, to be run again for those who come later.
+    pub(super) again: Option<(String, Vec<ScalarValue>)>,
     /// The tables and views that it names.
     pub(super) reads: Arc<Vec<(String, String)>>,
     /// Its text, and the versions of all tables it reads, where nothing else decides its answer.
@@ -135,7 +138,25 @@ impl Engine {
             sql,
             parameters: Some(parameters),
         };
-        self.run(session, sql, request).await
+        self.run(session, session.settings(), sql, request).await
+    }
+
+    /// Runs a query with settings of its own, and leaves its answer in the cache.
+    pub(super) async fn refresh(
+        &self,
+        session: &Arc<Session>,
+        settings: Settings,
+        sql: &str,
+        parameters: &[ScalarValue],
+    ) -> Result<()> {
+        let request = Request::Statement {
+            sql,
+            parameters: Some(parameters),
+        };
+        match self.run(session, settings, sql, request).await?.outcome {
+            Outcome::Rows(rows) => rows.batches.try_for_each(|_| async { Ok(()) }).await,
+            Outcome::Count(_) | Outcome::Done => Ok(()),
+        }
     }
 
     /// Writes rows that a client streams.
@@ -148,11 +169,17 @@ impl Engine {
         let text = format!("INGEST INTO {}", into.table);
         let threads = self.parts().dispatch.threads();
         let rows = ingest::table(rows, threads)?;
-        self.run(session, &text, Request::Ingest { into, rows }).await
+        let request = Request::Ingest { into, rows };
+        self.run(session, session.settings(), &text, request).await
     }
 
-    async fn run(&self, session: &Arc<Session>, text: &str, request: Request<'_>) -> Result<Executed> {
-        let settings = session.settings();
+    async fn run(
+        &self,
+        session: &Arc<Session>,
+        settings: Settings,
+        text: &str,
+        request: Request<'_>,
+    ) -> Result<Executed> {
         let deadline = settings.statement_timeout().map(Deadline::after);
         let context = StatementContext::new(
             StatementId::generate(),
@@ -170,6 +197,8 @@ impl Engine {
             context: &context,
             guard: &guard,
             notices: Vec::new(),
+            warnings: Vec::new(),
+            again: None,
             reads: Arc::default(),
             remember: None,
         };
@@ -192,6 +221,13 @@ impl Engine {
                 return Ok((permit, Done::Rows(rows)));
             }
             let planned = self.plan(session, &context, &request, catalog).await?;
+            if let Request::Statement {
+                sql,
+                parameters: Some(parameters),
+            } = &request
+            {
+                running.again = Some(((*sql).to_owned(), parameters.to_vec()));
+            }
             running.reads = Arc::new(planned.reads);
             running.remember = text.zip(planned.versions);
             Ok((permit, running.perform(planned.plan).await?))
@@ -201,13 +237,14 @@ impl Engine {
             .map(|caught| caught.unwrap_or_else(panicked));
         let done = Box::pin(until(deadline, &context, work)).await;
         let notices = std::mem::take(&mut running.notices);
+        let warnings = std::mem::take(&mut running.warnings);
         let done = match done {
             Ok((permit, Done::Rows(rows))) => {
                 let rows = release(rows, guard, permit, Arc::clone(&context), deadline);
                 return Ok(Executed {
                     outcome: Outcome::Rows(rows),
                     notices,
-                    warnings: Vec::new(),
+                    warnings,
                 });
             }
             Ok((_, Done::Count(count))) => Ok(Outcome::Count(count)),
@@ -218,7 +255,7 @@ impl Engine {
         done.map(|outcome| Executed {
             outcome,
             notices,
-            warnings: Vec::new(),
+            warnings,
         })
     }
 
@@ -315,62 +352,5 @@ fn only_statement(sql: &str) -> Result<Statement> {
             "there is more than one statement in the text",
         )
         .with_hint("Send one statement at a time.")),
-    }
-}
-
-/// The rows as the client gets them. The stream holds the statement's place until it ends or is
-/// dropped, which cancels it.
-fn release(
-    rows: SendableRecordBatchStream,
-    guard: QueryGuard,
-    permit: Option<Permit>,
-    context: Arc<StatementContext>,
-    deadline: Option<Deadline>,
-) -> RowStream {
-    struct State {
-        rows: SendableRecordBatchStream,
-        context: Arc<StatementContext>,
-        guard: QueryGuard,
-        _permit: Option<Permit>,
-    }
-    let schema = rows.schema();
-    let progress: Arc<dyn Progress> = Arc::<StatementContext>::clone(&context);
-    let partial = context.note.clone();
-    let state = State {
-        rows,
-        context,
-        guard,
-        _permit: permit,
-    };
-    let batches = stream::unfold(Some(state), move |state| async move {
-        let mut state = state?;
-        let next = std::panic::AssertUnwindSafe(state.rows.next())
-            .catch_unwind()
-            .map(|caught| caught.map_or_else(panicked, Ok));
-        let next = match until(deadline, &Arc::clone(&state.context), next).await {
-            Ok(None) => {
-                state.guard.end(Ok(()));
-                return None;
-            }
-            Ok(Some(batch)) => batch.map_err(from_datafusion),
-            Err(error) => Err(error),
-        };
-        match next {
-            Ok(batch) => {
-                let count = batch.num_rows() as u64;
-                Counters::add(&state.context.counters.rows, count);
-                telemetry::ROWS_SENT.inc_by(count);
-                Some((Ok(batch), Some(state)))
-            }
-            Err(error) => {
-                state.guard.end(Err(&error));
-                Some((Err(error), None))
-            }
-        }
-    });
-    RowStream {
-        progress: Some(progress),
-        partial,
-        ..RowStream::new(schema, batches.boxed())
     }
 }

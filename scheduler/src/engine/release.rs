@@ -1,0 +1,71 @@
+//! Rows on their way to the client, and the statement that they are of.
+
+use std::sync::Arc;
+
+use datafusion::execution::SendableRecordBatchStream;
+use futures::{FutureExt, StreamExt, stream};
+use watershed_core::telemetry;
+use watershed_storage::error::from_datafusion;
+
+use super::admission::Permit;
+use super::limits::{Deadline, panicked, until};
+use super::queries::QueryGuard;
+use crate::dispatch::context::{Counters, StatementContext};
+use crate::flight::{Progress, RowStream};
+
+/// The rows as the client gets them. The stream holds the statement's place until it ends or is
+/// dropped, which cancels it.
+pub(super) fn release(
+    rows: SendableRecordBatchStream,
+    guard: QueryGuard,
+    permit: Option<Permit>,
+    context: Arc<StatementContext>,
+    deadline: Option<Deadline>,
+) -> RowStream {
+    struct State {
+        rows: SendableRecordBatchStream,
+        context: Arc<StatementContext>,
+        guard: QueryGuard,
+        _permit: Option<Permit>,
+    }
+    let schema = rows.schema();
+    let progress: Arc<dyn Progress> = Arc::<StatementContext>::clone(&context);
+    let partial = context.note.clone();
+    let state = State {
+        rows,
+        context,
+        guard,
+        _permit: permit,
+    };
+    let batches = stream::unfold(Some(state), move |state| async move {
+        let mut state = state?;
+        let next = std::panic::AssertUnwindSafe(state.rows.next())
+            .catch_unwind()
+            .map(|caught| caught.map_or_else(panicked, Ok));
+        let next = match until(deadline, &Arc::clone(&state.context), next).await {
+            Ok(None) => {
+                state.guard.end(Ok(()));
+                return None;
+            }
+            Ok(Some(batch)) => batch.map_err(from_datafusion),
+            Err(error) => Err(error),
+        };
+        match next {
+            Ok(batch) => {
+                let count = batch.num_rows() as u64;
+                Counters::add(&state.context.counters.rows, count);
+                telemetry::ROWS_SENT.inc_by(count);
+                Some((Ok(batch), Some(state)))
+            }
+            Err(error) => {
+                state.guard.end(Err(&error));
+                Some((Err(error), None))
+            }
+        }
+    });
+    RowStream {
+        progress: Some(progress),
+        partial,
+        ..RowStream::new(schema, batches.boxed())
+    }
+}
