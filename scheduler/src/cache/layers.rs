@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use watershed_sql::catalog::Layer;
+
 /// How long and how much a layer keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -19,26 +21,6 @@ impl Limits {
 
 /// No answer larger than this is kept, however large the layer.
 pub(super) const MAX_ENTRY: u64 = 16 << 20;
-
-/// A layer of the result cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layer {
-    Local,
-    Distributed,
-    Edge,
-}
-
-impl Layer {
-    pub const ALL: [Self; 3] = [Self::Local, Self::Distributed, Self::Edge];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Distributed => "distributed",
-            Self::Edge => "edge",
-        }
-    }
-}
 
 /// The limits of every layer; one without is off.
 #[derive(Debug, Clone, Copy, PartialEq)]

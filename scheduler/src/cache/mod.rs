@@ -43,9 +43,10 @@ pub use entry::{About, Entry};
 pub use events::Events;
 pub use fingerprint::{Fingerprint, Key};
 pub(crate) use inflight::{Lead, Outcome};
-pub use layers::{Layer, LayerStats, Layers, Limits};
+pub use layers::{LayerStats, Layers, Limits};
 pub use records::EntryRecord;
 pub(crate) use texts::{KnownAnswer, TextKey};
+pub use watershed_sql::catalog::Layer;
 
 /// Tables whose newest version is remembered.
 const MAX_TABLES: usize = 10_000;

@@ -9,9 +9,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio_util::sync::CancellationToken;
 use watershed_core::Result;
-use watershed_core::id::StatementId;
 use watershed_core::settings::{MAX_STALENESS, RESULT_CACHE};
 use watershed_sql::plan::Plan;
 use watershed_storage::error::from_datafusion;
@@ -22,7 +20,7 @@ use super::statement::{Request, Running};
 use crate::cache::{
     About, Entry, Fingerprint, Found, Key, KnownAnswer, Layer, Lead, Outcome, TextKey, fingerprint,
 };
-use crate::dispatch::context::{Counters, StatementContext};
+use crate::dispatch::context::Counters;
 use crate::dispatch::{Job, Path};
 
 /// The path of a query whose answer is there.
@@ -31,12 +29,7 @@ const PATH: &str = "cache";
 impl Engine {
     /// What the answer to a query is called now; none of one that is not kept. Nothing is run.
     pub async fn result_key(&self, session: &Arc<Session>, sql: &str) -> Result<Option<Key>> {
-        let context = StatementContext::new(
-            StatementId::generate(),
-            self.parts().clock.now(),
-            session.settings(),
-            CancellationToken::new(),
-        );
+        let context = self.begin(session.settings());
         let catalog = self.newest_catalog().await?;
         let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
         let known = text.and_then(|text| self.parts().cache.texts().answer(&text));
@@ -86,7 +79,8 @@ impl Running<'_> {
             return Ok(None);
         };
         self.guard.print(&known.print);
-        self.answer(&entry, Layer::Local.name(), &known.schema).map(Some)
+        self.answer(&entry, Layer::Local.as_str(), &known.schema)
+            .map(Some)
     }
 
     /// Runs a query, or takes its answer from where it lies.
@@ -119,7 +113,7 @@ impl Running<'_> {
                 .find(&print, self.context, self.session.principal.name(), &self.reads);
             match found.await {
                 Found::Answer(entry, layer) => {
-                    let from = if waited { "shared" } else { layer.name() };
+                    let from = if waited { "shared" } else { layer.as_str() };
                     let rows = self.answer(&entry, from, &schema)?;
                     self.remember(print, &schema);
                     return Ok(rows);

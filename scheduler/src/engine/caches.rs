@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use watershed_core::Result;
 use watershed_core::cluster::Invalidated;
-use watershed_sql::catalog::{self, CacheLayer, Catalog, EVERYTHING, Object};
+use watershed_sql::catalog::{CacheLayer, Catalog, EVERYTHING, Object};
 
 use super::Engine;
 use crate::cache::{Layer, Layers, Limits};
@@ -55,21 +55,12 @@ fn layers(on: &[CacheLayer]) -> Layers {
             ttl: layer.ttl(),
             max_bytes,
         });
-        let place = match layer.layer {
-            catalog::Layer::Local => {
-                layers.local = limits;
-                Layer::Local
-            }
-            catalog::Layer::Distributed => {
-                layers.distributed = limits;
-                Layer::Distributed
-            }
-            catalog::Layer::Edge => {
-                layers.edge = Some(layer.ttl());
-                Layer::Edge
-            }
-        };
-        layers.targets[place as usize] = layer.hit_rate_target;
+        match layer.layer {
+            Layer::Local => layers.local = limits,
+            Layer::Distributed => layers.distributed = limits,
+            Layer::Edge => layers.edge = Some(layer.ttl()),
+        }
+        layers.targets[layer.layer as usize] = layer.hit_rate_target;
     }
     layers
 }

@@ -89,7 +89,7 @@ impl Running<'_> {
         let schema = explain_cache_schema();
         let hash = key.map(|key| key.to_string());
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from_iter_values(LAYERS.map(Layer::name))),
+            Arc::new(StringArray::from_iter_values(LAYERS.map(Layer::as_str))),
             Arc::new(
                 answers
                     .iter()

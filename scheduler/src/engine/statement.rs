@@ -87,18 +87,23 @@ pub(super) struct Planned {
 }
 
 impl Engine {
+    /// What a statement runs under that begins now.
+    pub(super) fn begin(&self, settings: Settings) -> Arc<StatementContext> {
+        StatementContext::new(
+            StatementId::generate(),
+            self.parts().clock.now(),
+            settings,
+            CancellationToken::new(),
+        )
+    }
+
     /// Parses and plans a statement, without running it.
     pub async fn prepare_statement(&self, session: &Arc<Session>, sql: &str) -> Result<Prepared> {
         let request = Request::Statement {
             sql,
             parameters: None,
         };
-        let context = StatementContext::new(
-            StatementId::generate(),
-            self.parts().clock.now(),
-            session.settings(),
-            CancellationToken::new(),
-        );
+        let context = self.begin(session.settings());
         let catalog = self.newest_catalog().await?;
         let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
         if let Some(prepared) = text
@@ -181,12 +186,7 @@ impl Engine {
         request: Request<'_>,
     ) -> Result<Executed> {
         let deadline = settings.statement_timeout().map(Deadline::after);
-        let context = StatementContext::new(
-            StatementId::generate(),
-            self.parts().clock.now(),
-            settings,
-            CancellationToken::new(),
-        );
+        let context = self.begin(settings);
         let guard = self
             .parts()
             .queries

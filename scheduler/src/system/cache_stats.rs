@@ -21,7 +21,7 @@ fn row(layer: LayerStats) -> Row {
         .zip(layer.hit_rate_target)
         .map(|(rate, target)| rate >= target);
     let mut row = Row::from([
-        ("layer", text(layer.layer.name())),
+        ("layer", text(layer.layer.as_str())),
         ("enabled", ScalarValue::Boolean(Some(layer.enabled))),
         ("entries", integer(layer.entries)),
         ("bytes", integer(layer.bytes)),

@@ -15,4 +15,4 @@ mod store;
 pub use describe::{FragmentDigest, digest};
 pub use exec::FragmentCacheExec;
 pub use plan::insert;
-pub use store::{FragmentCache, FragmentStats};
+pub use store::FragmentCache;

@@ -220,10 +220,7 @@ impl Fragment {
             }
         }
         drop(reading);
-        if !whole || self.parts.len() < MERGED_FILES {
-            return send(sender, &states, &self.schema()).await;
-        }
-        if !changed {
+        if !whole || !changed || self.parts.len() < MERGED_FILES {
             return send(sender, &states, &self.schema()).await;
         }
         let merged = self.merge(&states).await?;

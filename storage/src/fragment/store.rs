@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use lru::LruCache;
@@ -27,19 +26,11 @@ pub struct FragmentCache {
     bypassed: Mutex<LruCache<FragmentDigest, ()>>,
     /// Those who compute the same state at the same time take turns.
     turns: Mutex<HashMap<FragmentDigest, Arc<tokio::sync::Mutex<()>>>>,
-    counts: Counts,
 }
 
 struct Kept {
     entries: LruCache<FragmentDigest, Entry>,
     bytes: usize,
-}
-
-#[derive(Default)]
-struct Counts {
-    hits: AtomicU64,
-    misses: AtomicU64,
-    evictions: AtomicU64,
 }
 
 /// A state and the files it is of.
@@ -55,20 +46,10 @@ struct Entry {
 /// What a fragment came to.
 pub(super) type State = Arc<Vec<RecordBatch>>;
 
-/// What the cache holds and did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FragmentStats {
-    pub entries: u64,
-    pub bytes: u64,
-    pub hits: u64,
-    pub misses: u64,
-    pub evictions: u64,
-}
-
 impl std::fmt::Debug for FragmentCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FragmentCache")
-            .field("stats", &self.stats())
+            .field("bytes", &self.kept.lock().bytes)
             .finish_non_exhaustive()
     }
 }
@@ -83,18 +64,6 @@ impl FragmentCache {
             }),
             bypassed: Mutex::new(LruCache::new(MAX_BYPASSED)),
             turns: Mutex::default(),
-            counts: Counts::default(),
-        }
-    }
-
-    pub fn stats(&self) -> FragmentStats {
-        let kept = self.kept.lock();
-        FragmentStats {
-            entries: kept.entries.len() as u64,
-            bytes: kept.bytes as u64,
-            hits: self.counts.hits.load(Ordering::Relaxed),
-            misses: self.counts.misses.load(Ordering::Relaxed),
-            evictions: self.counts.evictions.load(Ordering::Relaxed),
         }
     }
 
@@ -116,19 +85,8 @@ impl FragmentCache {
     }
 
     pub(super) fn get(&self, key: &FragmentDigest) -> Option<State> {
-        let found = self
-            .kept
-            .lock()
-            .entries
-            .get(key)
-            .map(|entry| Arc::clone(&entry.state));
-        let counter = if found.is_some() {
-            &self.counts.hits
-        } else {
-            &self.counts.misses
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        found
+        let mut kept = self.kept.lock();
+        kept.entries.get(key).map(|entry| Arc::clone(&entry.state))
     }
 
     /// The merged state of a family, if all of its parts are among `wanted`.
@@ -186,7 +144,6 @@ impl FragmentCache {
                 break;
             };
             kept.bytes -= evicted.size();
-            self.counts.evictions.fetch_add(1, Ordering::Relaxed);
         }
     }
 
