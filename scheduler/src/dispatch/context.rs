@@ -43,6 +43,8 @@ pub struct StatementContext {
 pub struct Counters {
     pub rows: AtomicU64,
     pub bytes_scanned: AtomicU64,
+    /// Of these, what came from a cache of data.
+    pub data_bytes_cached: AtomicU64,
     pub rows_scanned: AtomicU64,
     pub retries: AtomicU64,
     pub completed_shards: AtomicU64,

@@ -28,6 +28,7 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use watershed_cluster::{Channels, session as cluster_session, yielding};
 use watershed_core::{Result, telemetry};
+use watershed_storage::blocks::{BlockCache, with_blocks};
 use watershed_storage::error::from_datafusion;
 use watershed_storage::session;
 
@@ -40,6 +41,9 @@ use exchange::Exchange;
 use gather::KeptShards;
 use partial::Standing;
 use staged::Staged;
+
+/// Bytes of object stores that this process keeps in memory.
+const BLOCKS_MEMORY: usize = 64 << 20;
 
 /// A query, or the query part of a write.
 pub struct Job {
@@ -59,6 +63,8 @@ pub struct Dispatch {
     threads: usize,
     /// Shards that finished for answers that were partial.
     kept: Arc<KeptShards>,
+    /// Data of object stores that this process has read.
+    blocks: Arc<BlockCache>,
 }
 
 impl Dispatch {
@@ -76,6 +82,7 @@ impl Dispatch {
             staged,
             threads,
             kept: Arc::default(),
+            blocks: Arc::new(BlockCache::in_memory(BLOCKS_MEMORY)),
         }
     }
 
@@ -86,6 +93,11 @@ impl Dispatch {
 
     pub fn membership(&self) -> &Arc<Membership> {
         &self.membership
+    }
+
+    /// Forgets the data that this process has read.
+    pub fn forget(&self) {
+        self.blocks.forget();
     }
 
     /// The session in which a statement is planned.
@@ -149,7 +161,8 @@ impl Dispatch {
     /// The choice alone.
     pub async fn choose(&self, state: &SessionState, job: &Job) -> Result<Choice> {
         let mut choice = choice::choose(self, state, job).await?;
-        choice.plan = choice.plan.map(yielding).transpose().map_err(from_datafusion)?;
+        let prepare = |plan| yielding(with_blocks(plan, &self.runtime, &self.blocks)?);
+        choice.plan = choice.plan.map(prepare).transpose().map_err(from_datafusion)?;
         Ok(choice)
     }
 

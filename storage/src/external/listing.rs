@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::place::Place;
+use crate::blocks::with_tags;
 use crate::table::{ScanLog, ScanReport};
 
 /// DataFusion's table over files, with reports, and with large files split among partitions: nothing
@@ -108,6 +109,7 @@ impl TableProvider for FilesTable {
         if !plan.is::<DataSourceExec>() {
             return Ok(plan);
         }
+        let plan = with_tags(plan);
         let target = state.config().target_partitions();
         Ok(plan
             .repartitioned(target, state.config_options())?

@@ -34,7 +34,7 @@ const ORDERED: [&str; 5] = [
 
 /// Names a fragment, or what it came to over something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct FragmentDigest([u8; 32]);
+pub struct FragmentDigest(pub(super) [u8; 32]);
 
 impl FragmentDigest {
     pub(super) fn of(text: &str) -> Self {

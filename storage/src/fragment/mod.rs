@@ -3,9 +3,10 @@
 //! A fragment ends in a partial aggregate over one scan. Files never change, so what it came to over a
 //! file holds for ever: after an append only the new file is read. [`describe`] says which fragments are
 //! the same, [`proof`] which conditions are true of all rows of a file and so make no other fragment of it,
-//! [`store`] keeps states, [`run`] puts them together where [`FragmentCacheExec`] stands.
+//! [`store`] keeps states in memory and on disk, [`run`] puts them together where [`FragmentCacheExec`] stands.
 
 mod describe;
+mod entry;
 mod exec;
 mod plan;
 mod proof;

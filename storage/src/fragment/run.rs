@@ -23,9 +23,10 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc::Sender;
 
 use super::describe::{FragmentDigest, conjuncts, expression, file_scan};
+use super::entry::State;
 use super::plan::{Cacheable, over};
 use super::proof::true_of_all;
-use super::store::{FragmentCache, State};
+use super::store::FragmentCache;
 
 /// A state larger than this part of its file is not worth keeping.
 const MIN_REDUCTION: usize = 8;
@@ -89,7 +90,6 @@ pub(super) struct Fragment {
     /// Of the merged state of these files and those that come after them.
     family: FragmentDigest,
     parts: Vec<Part>,
-    table: Arc<str>,
     cache: Arc<FragmentCache>,
     context: Arc<TaskContext>,
 }
@@ -111,7 +111,11 @@ impl Fragment {
         };
         let files = group.files();
         let zone = &context.session_config().options().execution.time_zone;
-        let text = format!("{} {zone:?}", cacheable.text);
+        // All files are of one table.
+        let epoch = files
+            .first()
+            .map(|file| cache.epoch(file.object_meta.location.as_ref()));
+        let text = format!("{} {zone:?} {epoch:?}", cacheable.text);
         let schema = scan.file_source().table_schema().table_schema();
         let mut texts = Vec::with_capacity(conjuncts.len());
         let mut proofs = Vec::with_capacity(conjuncts.len());
@@ -126,10 +130,11 @@ impl Fragment {
         let parts = files.iter().enumerate().map(|(place, file)| {
             let left = (0..conjuncts.len()).filter(|number| !proofs[*number][place]);
             let mut key = format!(
-                "\n{:?} {} {} {:?}",
+                "\n{:?} {} {} {:?} {:?}",
                 file.object_meta.location.as_ref(),
                 file.object_meta.size,
                 file.object_meta.last_modified.timestamp_micros(),
+                file.object_meta.e_tag,
                 file.partition_values
             );
             let mut conditions = Vec::new();
@@ -153,16 +158,12 @@ impl Fragment {
             .map(|(text, _)| text);
         let fixed: Vec<&String> = fixed.collect();
         let family = format!("\nmerged {fixed:?} {}", partition_name(scan, partition));
-        let table = files
-            .first()
-            .map_or("", |file| file.object_meta.location.as_ref());
         Ok(Self {
             plan: Arc::clone(plan),
             leaf: Arc::clone(leaf),
             digest,
             family: digest.with(&family),
             parts,
-            table: Arc::from(table),
             cache: Arc::clone(cache),
             context: Arc::clone(context),
         })
@@ -176,14 +177,20 @@ impl Fragment {
         let wanted: HashSet<FragmentDigest> = self.parts.iter().map(|part| part.key).collect();
         let mut states: Vec<State> = Vec::new();
         let mut known: Arc<HashSet<FragmentDigest>> = Arc::default();
-        if let Some((state, parts)) = self.cache.merged(&self.family, &wanted) {
+        if let Some((state, parts)) = self.cache.merged(&self.family, &wanted).await {
             states.push(state);
             known = parts;
             counts.hit(self.parts.iter().filter(|part| known.contains(&part.key)));
         }
         let mut missing = Vec::new();
-        for part in self.parts.iter().filter(|part| !known.contains(&part.key)) {
-            match self.cache.get(&part.key) {
+        let others: Vec<_> = self
+            .parts
+            .iter()
+            .filter(|part| !known.contains(&part.key))
+            .collect();
+        let keys: Vec<_> = others.iter().map(|part| part.key).collect();
+        for (part, state) in others.into_iter().zip(self.cache.get_all(&keys).await) {
+            match state {
                 Some(state) => {
                     counts.hit(std::iter::once(part));
                     states.push(state);
@@ -224,8 +231,7 @@ impl Fragment {
             return send(sender, &states, &self.schema()).await;
         }
         let merged = self.merge(&states).await?;
-        self.cache
-            .put_merged(self.family, Arc::clone(&merged), wanted, &self.table);
+        self.cache.put_merged(self.family, Arc::clone(&merged), wanted);
         send(sender, &[merged], &self.schema()).await
     }
 
@@ -237,7 +243,7 @@ impl Fragment {
         counts: &Counts,
     ) -> Result<std::result::Result<State, SendableRecordBatchStream>> {
         let _turn = self.cache.turn(part.key).await;
-        if let Some(state) = self.cache.get(&part.key) {
+        if let Some(state) = self.cache.get(&part.key).await {
             counts.hit(std::iter::once(part));
             return Ok(Ok(state));
         }
@@ -257,7 +263,7 @@ impl Fragment {
             }
         }
         let state: State = Arc::new(vec![compact(&self.schema(), &taken)?]);
-        self.cache.put(part.key, Arc::clone(&state), &self.table);
+        self.cache.put(part.key, Arc::clone(&state));
         Ok(Ok(state))
     }
 

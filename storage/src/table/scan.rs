@@ -22,6 +22,7 @@ use object_store::ObjectMeta;
 use watershed_core::id::ShardId;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::blocks::files_never_change;
 use crate::delta::{DataFile, partition_statistics};
 use crate::layout::{SHARD_COLUMN, TableLayout};
 
@@ -81,6 +82,7 @@ pub(super) fn plan(
 
     let mut options = TableParquetOptions::new();
     options.global = state.config_options().execution.parquet.clone();
+    files_never_change(&mut options);
     let mut source = ParquetSource::new(table_schema).with_table_parquet_options(options);
     if let Some(hint) = state.config_options().execution.parquet.metadata_size_hint {
         source = source.with_metadata_size_hint(hint);
