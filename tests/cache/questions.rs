@@ -63,6 +63,16 @@ pub fn draw(random: &mut StdRng) -> Question {
             "SELECT p.country, count(*), sum(f.bytes) FROM {t} f JOIN {PLACES} p ON f.edge = p.edge GROUP BY p.country"
         ),
         format!(
+            "SELECT p.country, sum(f.bytes), max(f.ms), count(DISTINCT f.id % 20) FROM {t} f JOIN {PLACES} p USING (edge) WHERE f.ms > {few}0 AND p.country <> 'JP' GROUP BY p.country"
+        ),
+        format!(
+            "SELECT p.country, q.edge, count(*) FROM {t} f JOIN {PLACES} p ON f.edge = p.edge JOIN {PLACES} q ON p.country = q.country GROUP BY 1, 2"
+        ),
+        format!("SELECT max(f.bytes), min(p.country) FROM {t} f JOIN {PLACES} p ON f.edge = p.edge"),
+        format!(
+            "SELECT edge, count(*) FROM {t} f WHERE NOT EXISTS (SELECT 1 FROM {PLACES} p WHERE p.edge = f.edge AND p.country = 'DE') GROUP BY edge"
+        ),
+        format!(
             "SELECT f.edge, count(p.country), count(*) FROM {t} f LEFT JOIN {PLACES} p ON f.edge = p.edge AND p.country <> 'DE' GROUP BY f.edge"
         ),
         format!(

@@ -129,11 +129,29 @@ impl Places {
         &self.folder
     }
 
+    /// What another writer does to it.
     pub fn foreign(random: &mut StdRng) -> Value {
+        let (edge, country) = Self::place(random);
+        match random.random_range(0..4) {
+            0 => json!({ "do": "delete", "where": format!("edge = '{edge}' AND country = '{country}'") }),
+            _ => json!({
+                "do": "update",
+                "set": { "country": format!("'{country}'") },
+                "where": format!("edge = '{edge}'"),
+            }),
+        }
+    }
+
+    /// The statement that adds a place.
+    pub fn append(random: &mut StdRng) -> String {
+        let (edge, country) = Self::place(random);
+        format!("INSERT INTO {PLACES} VALUES ('{edge}', '{country}')")
+    }
+
+    fn place(random: &mut StdRng) -> (&'static str, &'static str) {
         let edge = ["ams1", "fra2", "gru1", "iad3"].choose(random).unwrap();
         let country = ["NL", "DE", "BR", "US", "JP"].choose(random).unwrap();
-        let place = format!("edge = '{edge}'");
-        json!({ "do": "update", "set": { "country": format!("'{country}'") }, "where": place })
+        (edge, country)
     }
 }
 

@@ -128,8 +128,8 @@ impl Walk {
         match self.random.random_range(0..200) {
             0..124 => self.ask(),
             124..148 => self.append(table),
-            148..170 => self.commit_elsewhere(table),
-            170..173 => self.commit_to_places(),
+            148..166 => self.commit_elsewhere(table),
+            166..173 => self.change_places(),
             173..177 => self.recreate(table),
             177..179 => self.redefine_view(),
             179..180 => self.widen(table),
@@ -211,7 +211,11 @@ impl Walk {
         self.foreign.commit(&folder, command);
     }
 
-    fn commit_to_places(&mut self) {
+    fn change_places(&mut self) {
+        if self.random.random_range(0..3) == 0 {
+            let sql = Places::append(&mut self.random);
+            return self.run(&sql);
+        }
         let command = Places::foreign(&mut self.random);
         self.note(format!("elsewhere: places {command}"));
         self.foreign.commit(self.places.folder(), command);

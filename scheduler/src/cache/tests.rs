@@ -30,6 +30,7 @@ fn entry(rows: i64, created_at: DateTime<Utc>) -> Entry {
         tables: vec!["public.t".to_owned()],
         versions: vec![("id".to_owned(), "3".to_owned())],
         shards: 4,
+        missing_shards: 0,
         plan: key(9).to_string(),
         created_at,
     };

@@ -249,7 +249,8 @@ impl Running<'_> {
             let rows = taken.chain(rows);
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
         }
-        if self.context.partial().is_none() && self.is_exact(&print).await {
+        let partial = self.context.partial();
+        if self.is_exact(&print).await {
             let about = About {
                 principal: self.session.principal.name().to_owned(),
                 reads: self.reads.to_vec(),
@@ -259,13 +260,23 @@ impl Running<'_> {
                     .iter()
                     .map(|pin| (pin.identity.clone(), pin.version.clone()))
                     .collect(),
-                shards: self.shards(),
+                shards: partial
+                    .as_ref()
+                    .map_or_else(|| self.shards(), |partial| partial.total_shards),
+                missing_shards: partial.as_ref().map_or(0, |partial| {
+                    partial.total_shards.saturating_sub(partial.completed_shards)
+                }),
                 plan: print.plan.to_string(),
                 created_at: self.context.now,
             };
             let entry = Entry::new(about, &schema, &taken)?;
-            parts.cache.store(print.key, lead, entry, path != Path::Local);
-            self.remember(print, &schema);
+            if partial.is_some() {
+                parts.cache.show_partial(print.key, entry);
+                lead.end(Outcome::NotShared);
+            } else {
+                parts.cache.store(print.key, lead, entry, path != Path::Local);
+                self.remember(print, &schema);
+            }
         } else {
             lead.end(Outcome::NotShared);
         }

@@ -1,27 +1,36 @@
 //! A fragment as text: two with the same text give the same rows over the same files.
 //!
 //! The text is ours and not a serialized plan, whose bytes may differ for equal plans. A node or an
-//! expression that has no place here makes a fragment that is not reused.
+//! expression that has no place here makes a fragment that is not reused. The scan that a fragment runs
+//! over stands in it without files and conditions, the sides that it is joined with stand in it whole.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use datafusion::catalog::memory::DataSourceExec;
+use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::datasource::physical_plan::{FileScanConfig, ParquetSource};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetSource;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
-use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use ring::digest::{Context, SHA256, digest as hash};
+
+use super::FragmentCacheExec;
+use super::digest::FragmentDigest;
+use super::scan::{conjuncts, dynamic_filters, file_scan, join_filters};
 
 /// Layouts of states, and the text below, belong to one version of the engine.
-const VERSION: &str = concat!("1/", env!("CARGO_PKG_VERSION"));
+const VERSION: &str = concat!("2/", env!("CARGO_PKG_VERSION"));
 
 /// Aggregates whose state hangs on the order in which rows come.
 const ORDERED: [&str; 5] = [
@@ -32,147 +41,215 @@ const ORDERED: [&str; 5] = [
     "string_agg",
 ];
 
-/// Names a fragment, or what it came to over something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct FragmentDigest(pub(super) [u8; 32]);
-
-impl FragmentDigest {
-    pub(super) fn of(text: &str) -> Self {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(hash(&SHA256, text.as_bytes()).as_ref());
-        Self(digest)
-    }
-
-    /// The same with something added.
-    pub(super) fn with(&self, text: &str) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(&self.0);
-        context.update(text.as_bytes());
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
-        Self(digest)
-    }
-}
-
 /// The digest of a fragment without its files; none of one that must not be reused. `leaf` is its scan.
 pub fn digest(plan: &Arc<dyn ExecutionPlan>, leaf: &Arc<dyn ExecutionPlan>) -> Option<FragmentDigest> {
-    let mut text = describe(plan, leaf)?;
+    let mut text = describe(plan)?;
     for conjunct in conjuncts(leaf)? {
         write!(text, " where {}", expression(&conjunct)?).ok()?;
     }
     Some(FragmentDigest::of(&text))
 }
 
-/// The fragment as text, without its scan's files and conditions.
-pub(super) fn describe(plan: &Arc<dyn ExecutionPlan>, leaf: &Arc<dyn ExecutionPlan>) -> Option<String> {
-    let mut text = VERSION.to_owned();
-    node(plan, leaf, &mut text)?;
-    Some(text)
-}
-
-fn node(plan: &Arc<dyn ExecutionPlan>, leaf: &Arc<dyn ExecutionPlan>, text: &mut String) -> Option<()> {
-    if plan.is::<super::FragmentCacheExec>() || plan.is::<CooperativeExec>() {
-        let [child] = plan.children()[..] else { return None };
-        return node(child, leaf, text);
-    }
-    if Arc::ptr_eq(plan, leaf) || plan.children().is_empty() {
-        return scan(plan, text);
-    }
-    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
-        describe_aggregate(aggregate, text)?;
-    } else if let Some(filter) = plan.downcast_ref::<FilterExec>() {
-        if filter.fetch().is_some() {
-            return None;
-        }
-        let predicate = expression(filter.predicate())?;
-        write!(text, "(filter {predicate} {:?}", filter.projection()).ok()?;
-    } else if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-        write!(text, "(project").ok()?;
-        for projected in projection.expr() {
-            write!(text, " {}", expression(&projected.expr)?).ok()?;
-        }
-    } else if let Some(sort) = plan.downcast_ref::<SortExec>() {
-        write!(text, "(sort {:?}", sort.fetch()).ok()?;
-        for key in sort.expr() {
-            write!(text, " {} {:?}", expression(&key.expr)?, key.options).ok()?;
-        }
-    } else {
-        return None;
-    }
-    let [child] = plan.children()[..] else { return None };
-    node(child, leaf, text)?;
-    text.push(')');
-    Some(())
-}
-
-fn describe_aggregate(aggregate: &AggregateExec, text: &mut String) -> Option<()> {
-    let groups = aggregate.group_expr();
-    if !groups.is_single() && !groups.is_empty() || aggregate.limit_options().is_some() {
-        return None;
-    }
-    write!(text, "(aggregate {:?} by", aggregate.mode()).ok()?;
-    for (expr, _) in groups.expr() {
-        write!(text, " {}", expression(expr)?).ok()?;
-    }
-    for (call, filter) in aggregate.aggr_expr().iter().zip(aggregate.filter_expr()) {
-        let name = call.fun().name();
-        if ORDERED.contains(&name) || !call.order_bys().is_empty() {
-            return None;
-        }
-        write!(text, " of {name} {} {}", call.is_distinct(), call.ignore_nulls()).ok()?;
-        for argument in call.expressions() {
-            write!(text, " {}", expression(&argument)?).ok()?;
-        }
-        if let Some(filter) = filter {
-            write!(text, " if {}", expression(filter)?).ok()?;
-        }
-    }
-    for field in aggregate.schema().fields() {
-        write!(text, " {:?}", field.data_type()).ok()?;
-    }
-    Some(())
-}
-
-fn scan(leaf: &Arc<dyn ExecutionPlan>, text: &mut String) -> Option<()> {
-    let config = file_scan(leaf)?;
-    if config.limit.is_some() {
-        return None;
-    }
-    let source = config.file_source();
-    source.downcast_ref::<ParquetSource>()?;
-    write!(text, "(scan {:?}", config.object_store_url).ok()?;
-    for field in source.table_schema().table_schema().fields() {
-        write!(text, " {:?} {:?}", field.name(), field.data_type()).ok()?;
-    }
-    if let Some(projection) = source.projection() {
-        for projected in projection.as_ref() {
-            write!(text, " read {}", expression(&projected.expr)?).ok()?;
-        }
-    }
-    text.push(')');
-    Some(())
-}
-
-/// The conditions of a scan, without those that become known only as others run: whoever made these
-/// looks at the rows again.
-pub(super) fn conjuncts(leaf: &Arc<dyn ExecutionPlan>) -> Option<Vec<Arc<dyn PhysicalExpr>>> {
-    let source = file_scan(leaf)?.file_source();
-    source.downcast_ref::<ParquetSource>()?;
-    let Some(predicate) = source.filter() else {
-        return Some(Vec::new());
+/// The fragment as text, without the files and the conditions of the scan that it runs over.
+pub(super) fn describe(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    let mut description = Description {
+        text: VERSION.to_owned(),
+        join_filters: join_filters(plan),
     };
-    let fixed = split_conjunction(&predicate)
-        .into_iter()
-        .filter(|conjunct| conjunct.downcast_ref::<DynamicFilterPhysicalExpr>().is_none())
-        .cloned()
-        .collect();
-    Some(fixed)
+    description.node(plan, Side::Probe)?;
+    Some(description.text)
 }
 
-pub(super) fn file_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
-    plan.downcast_ref::<DataSourceExec>()?
-        .data_source()
-        .downcast_ref::<FileScanConfig>()
+/// Which input of a join a node is part of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The one whose files are in parts.
+    Probe,
+    /// The one that is there as a whole.
+    Build,
+}
+
+struct Description {
+    text: String,
+    join_filters: HashSet<u64>,
+}
+
+impl Description {
+    fn node(&mut self, plan: &Arc<dyn ExecutionPlan>, side: Side) -> Option<()> {
+        if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+            return self.join(join, side);
+        }
+        if plan.children().is_empty() {
+            return self.scan(plan, side);
+        }
+        let [child] = plan.children()[..] else { return None };
+        if let Some(sort) = plan.downcast_ref::<SortExec>() {
+            self.sort(sort, side)?;
+        } else if plan.fetch().is_some() {
+            return None;
+        } else if is_transparent(plan) {
+            return self.node(child, side);
+        } else if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+            self.aggregate(aggregate)?;
+        } else if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+            let predicate = expression(filter.predicate())?;
+            write!(self.text, "(filter {predicate} {:?}", filter.projection()).ok()?;
+        } else if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+            write!(self.text, "(project").ok()?;
+            for projected in projection.expr() {
+                write!(self.text, " {}", expression(&projected.expr)?).ok()?;
+            }
+        } else {
+            return None;
+        }
+        self.node(child, side)?;
+        self.text.push(')');
+        Some(())
+    }
+
+    /// Rows of equal keys are in any order, so that the first of them differ from run to run: what is
+    /// joined with others has to be the same.
+    fn sort(&mut self, sort: &SortExec, side: Side) -> Option<()> {
+        if side == Side::Build && sort.fetch().is_some() {
+            return None;
+        }
+        write!(self.text, "(sort {:?}", sort.fetch()).ok()?;
+        for key in sort.expr() {
+            write!(self.text, " {} {:?}", expression(&key.expr)?, key.options).ok()?;
+        }
+        Some(())
+    }
+
+    fn aggregate(&mut self, aggregate: &AggregateExec) -> Option<()> {
+        let groups = aggregate.group_expr();
+        if !groups.is_single() && !groups.is_empty() || aggregate.limit_options().is_some() {
+            return None;
+        }
+        let text = &mut self.text;
+        write!(text, "(aggregate {:?} by", aggregate.mode()).ok()?;
+        for (expr, _) in groups.expr() {
+            write!(text, " {}", expression(expr)?).ok()?;
+        }
+        for (call, filter) in aggregate.aggr_expr().iter().zip(aggregate.filter_expr()) {
+            let name = call.fun().name();
+            if ORDERED.contains(&name) || !call.order_bys().is_empty() {
+                return None;
+            }
+            write!(text, " of {name} {} {}", call.is_distinct(), call.ignore_nulls()).ok()?;
+            for argument in call.expressions() {
+                write!(text, " {}", expression(&argument)?).ok()?;
+            }
+            if let Some(filter) = filter {
+                write!(text, " if {}", expression(filter)?).ok()?;
+            }
+        }
+        for field in aggregate.schema().fields() {
+            write!(text, " {:?}", field.data_type()).ok()?;
+        }
+        Some(())
+    }
+
+    fn join(&mut self, join: &HashJoinExec, side: Side) -> Option<()> {
+        if join.fetch().is_some() || side == Side::Probe && !is_by_probe_row(join) {
+            return None;
+        }
+        write!(
+            self.text,
+            "(join {:?} {:?} {} {:?} {:?}",
+            join.join_type(),
+            join.partition_mode(),
+            join.null_aware,
+            join.null_equality(),
+            join.projection
+        )
+        .ok()?;
+        for (left, right) in join.on() {
+            write!(self.text, " on {} {}", expression(left)?, expression(right)?).ok()?;
+        }
+        if let Some(filter) = join.filter() {
+            write!(self.text, " if {}", expression(filter.expression())?).ok()?;
+            for column in filter.column_indices() {
+                write!(self.text, " {:?} {}", column.side, column.index).ok()?;
+            }
+        }
+        self.node(join.left(), Side::Build)?;
+        self.node(join.right(), side)?;
+        self.text.push(')');
+        Some(())
+    }
+
+    fn scan(&mut self, leaf: &Arc<dyn ExecutionPlan>, side: Side) -> Option<()> {
+        let config = file_scan(leaf)?;
+        if config.limit.is_some() {
+            return None;
+        }
+        let source = config.file_source();
+        source.downcast_ref::<ParquetSource>()?;
+        let text = &mut self.text;
+        write!(text, "(scan {:?}", config.object_store_url).ok()?;
+        for field in source.table_schema().table_schema().fields() {
+            write!(text, " {:?} {:?}", field.name(), field.data_type()).ok()?;
+        }
+        if let Some(projection) = source.projection() {
+            for projected in projection.as_ref() {
+                write!(text, " read {}", expression(&projected.expr)?).ok()?;
+            }
+        }
+        if side == Side::Build {
+            for conjunct in conjuncts(leaf)? {
+                write!(text, " where {}", expression(&conjunct)?).ok()?;
+            }
+            // Joins of the fragment may leave out rows that meet none of theirs; what others leave out
+            // hangs on how far they are.
+            if !dynamic_filters(leaf).all(|filter| self.join_filters.contains(&filter)) {
+                return None;
+            }
+            for file in config.file_groups.iter().flat_map(|group| group.files()) {
+                self.text.push_str(&file_text(file));
+            }
+        }
+        self.text.push(')');
+        Some(())
+    }
+}
+
+/// Whether what a join gives is, for each row of its probe side, the same whatever other rows there are.
+fn is_by_probe_row(join: &HashJoinExec) -> bool {
+    *join.partition_mode() == PartitionMode::CollectLeft
+        && !join.null_aware
+        && matches!(
+            join.join_type(),
+            JoinType::Inner
+                | JoinType::Right
+                | JoinType::RightSemi
+                | JoinType::RightAnti
+                | JoinType::RightMark
+        )
+}
+
+/// Whether a node gives the rows that it takes, be it in other partitions.
+fn is_transparent(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<FragmentCacheExec>()
+        || plan.is::<CooperativeExec>()
+        || plan.is::<CoalescePartitionsExec>()
+        || plan.is::<RepartitionExec>()
+}
+
+/// A file, or a part of one, as text. Another text is another content.
+pub(super) fn file_text(file: &PartitionedFile) -> String {
+    let meta = &file.object_meta;
+    let mut text = format!(
+        "\n{:?} {} {} {:?} {:?}",
+        meta.location.as_ref(),
+        meta.size,
+        meta.last_modified.timestamp_micros(),
+        meta.e_tag,
+        file.partition_values
+    );
+    if let Some(range) = &file.range {
+        text.push_str(&format!(" {}..{}", range.start, range.end));
+    }
+    text
 }
 
 /// An expression as text, columns by place. Every part of it shows in its `Debug` form.

@@ -1,7 +1,7 @@
 //! The node that gives a fragment's state from what is known of its files, and reads only the others.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -26,6 +26,9 @@ const BUFFER: usize = 2;
 pub struct FragmentCacheExec {
     input: Arc<dyn ExecutionPlan>,
     metrics: ExecutionPlanMetricsSet,
+    /// Whether its partitions run as if there were no cache. It is all of them or none, as joins in them wait
+    /// for each other.
+    bypassed: OnceLock<bool>,
 }
 
 impl FragmentCacheExec {
@@ -33,6 +36,7 @@ impl FragmentCacheExec {
         Self {
             input,
             metrics: ExecutionPlanMetricsSet::new(),
+            bypassed: OnceLock::new(),
         }
     }
 
@@ -83,15 +87,17 @@ impl ExecutionPlan for FragmentCacheExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let config = context.session_config();
-        let cache = config.get_extension::<FragmentCache>();
-        let (Some(cache), Some(cacheable)) = (cache, Cacheable::of(&self.input)) else {
+        let Some(cache) = config.get_extension::<FragmentCache>() else {
             return self.input.execute(partition, context);
         };
         if !statement_settings(config)?.is_on(FRAGMENT_CACHE) {
             return self.input.execute(partition, context);
         }
-        let fragment = Fragment::new(&self.input, &cacheable, partition, &cache, &context)?;
-        if cache.is_bypassed(&fragment.digest) {
+        let Some(cacheable) = Cacheable::of(&self.input)? else {
+            return self.input.execute(partition, context);
+        };
+        let fragment = Arc::new(Fragment::new(&cacheable, partition, &cache, &context)?);
+        if *self.bypassed.get_or_init(|| cache.is_bypassed(&fragment.digest)) {
             return self.input.execute(partition, context);
         }
         let counts = Counts::new(&self.metrics, partition);

@@ -1,19 +1,26 @@
 //! What a part of a query comes to over one data file, kept on the executor that owns the file's shard.
 //!
-//! A fragment ends in a partial aggregate over one scan. Files never change, so what it came to over a
-//! file holds for ever: after an append only the new file is read. [`describe`] says which fragments are
-//! the same, [`proof`] which conditions are true of all rows of a file and so make no other fragment of it,
-//! [`store`] keeps states in memory and on disk, [`run`] puts them together where [`FragmentCacheExec`] stands.
+//! A fragment ends in a partial aggregate over one scan, which may be joined with small sides on the way. Files
+//! never change, so what it came to over a file holds for ever: after an append only the new file is read.
+//! [`describe`] says which fragments are the same, [`proof`] which conditions are true of all rows of a file
+//! and so make no other fragment of it, [`parts`] names what there is a state of, [`store`] keeps states in
+//! memory and on disk, [`run`] puts them together where [`FragmentCacheExec`] stands.
 
 mod describe;
+mod digest;
 mod entry;
 mod exec;
+mod parts;
 mod plan;
 mod proof;
 mod run;
+mod scan;
 mod store;
+#[cfg(test)]
+mod tests;
 
-pub use describe::{FragmentDigest, digest};
+pub use describe::digest;
+pub use digest::FragmentDigest;
 pub use exec::FragmentCacheExec;
 pub use plan::insert;
 pub use store::FragmentCache;

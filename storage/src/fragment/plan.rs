@@ -4,15 +4,26 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
-use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
+};
 
-use super::describe::{conjuncts, describe, expression, file_scan};
+use super::describe::{describe, expression};
 use super::exec::FragmentCacheExec;
+use super::scan::{Conditions, conditions_of_joins, conjuncts, file_scan, join_filters};
+
+type Plan = Arc<dyn ExecutionPlan>;
 
 /// The fragment with the cache in it; as it was if nothing of it can be reused.
-pub fn insert(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    if Cacheable::of(&plan).is_some() {
+pub fn insert(plan: Plan) -> Result<Plan> {
+    if Cacheable::of(&plan)?.is_some() {
         return Ok(Arc::new(FragmentCacheExec::new(plan)));
+    }
+    if let Some(phases) = in_two_phases(&plan)? {
+        return Ok(phases);
     }
     let [child] = plan.children()[..] else {
         return Ok(plan);
@@ -21,60 +32,168 @@ pub fn insert(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     if Arc::ptr_eq(&inner, child) {
         return Ok(plan);
     }
-    plan.replace_children(
-        vec![inner],
-        ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
-    )
+    replace_probe(&plan, inner)
+}
+
+/// An aggregate that DataFusion has put into one node, as there is but one partition, as a partial one with
+/// the cache and a final one.
+fn in_two_phases(plan: &Plan) -> Result<Option<Plan>> {
+    let Some(aggregate) = plan.downcast_ref::<AggregateExec>() else {
+        return Ok(None);
+    };
+    if *aggregate.mode() != AggregateMode::Single || aggregate.limit_options().is_some() {
+        return Ok(None);
+    }
+    let calls = aggregate.aggr_expr().to_vec();
+    let partial: Plan = Arc::new(AggregateExec::try_new(
+        AggregateMode::Partial,
+        aggregate.group_expr().clone(),
+        calls.clone(),
+        aggregate.filter_expr().to_vec(),
+        Arc::clone(aggregate.input()),
+        aggregate.input_schema(),
+    )?);
+    if Cacheable::of(&partial)?.is_none() {
+        return Ok(None);
+    }
+    let unfiltered = vec![None; calls.len()];
+    let last = AggregateExec::try_new(
+        AggregateMode::Final,
+        aggregate.group_expr().as_final(),
+        calls,
+        unfiltered,
+        Arc::new(FragmentCacheExec::new(partial)),
+        aggregate.input_schema(),
+    )?;
+    Ok((last.schema() == plan.schema()).then(|| Arc::new(last) as Plan))
 }
 
 /// A partial aggregate whose state over a file can be reused.
 pub(super) struct Cacheable {
-    pub(super) leaf: Arc<dyn ExecutionPlan>,
-    /// The fragment without files and conditions.
+    /// It, as it runs over a single file.
+    pub(super) plan: Plan,
+    /// The scan whose files there are states of.
+    pub(super) leaf: Plan,
+    /// The fragment without files and conditions of that scan.
     pub(super) text: String,
+    /// What joins of the fragment ask of the scan as they run.
+    pub(super) of_joins: Conditions,
+    /// The path of a file of every scan, one a line.
+    pub(super) tables: String,
 }
 
 impl Cacheable {
-    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<Self> {
-        let aggregate = plan.downcast_ref::<AggregateExec>()?;
-        if *aggregate.mode() != AggregateMode::Partial {
-            return None;
+    pub(super) fn of(plan: &Plan) -> Result<Option<Self>> {
+        let bare = bare(plan)?;
+        let Some((leaf, text)) = parts_of(&bare) else {
+            return Ok(None);
+        };
+        let groups = file_scan(&leaf).map_or(0, |scan| scan.file_groups.len());
+        if groups != plan.output_partitioning().partition_count() {
+            return Ok(None);
         }
-        let leaf = leaf_of(plan)?;
-        let whole = file_scan(&leaf)?
-            .file_groups
-            .iter()
-            .flat_map(|group| group.files())
-            .all(|file| file.range.is_none());
-        if !whole {
-            return None;
-        }
-        for conjunct in conjuncts(&leaf)? {
-            expression(&conjunct)?;
-        }
-        let text = describe(plan, &leaf)?;
-        Some(Self { leaf, text })
+        let of_joins = conditions_of_joins(&leaf, &join_filters(&bare));
+        let mut tables = String::new();
+        note_tables(&bare, &mut tables);
+        Ok(Some(Self {
+            plan: bare,
+            leaf,
+            text,
+            of_joins,
+            tables,
+        }))
     }
 }
 
-fn leaf_of(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+/// The scan and the text of a partial aggregate, if every part of it can be described.
+fn parts_of(plan: &Plan) -> Option<(Plan, String)> {
+    let aggregate = plan.downcast_ref::<AggregateExec>()?;
+    if *aggregate.mode() != AggregateMode::Partial {
+        return None;
+    }
+    let leaf = leaf_of(aggregate.input())?;
+    for conjunct in conjuncts(&leaf)? {
+        expression(&conjunct)?;
+    }
+    Some((leaf, describe(plan)?))
+}
+
+/// The plan without nodes that share the rows of a partition out among threads and bring them together again:
+/// every part is an aggregation of its own.
+fn bare(plan: &Plan) -> Result<Plan> {
+    if plan.is::<AggregateExec>() {
+        return without_repartitions(plan);
+    }
     match plan.children()[..] {
-        [] => Some(Arc::clone(plan)),
-        [child] => leaf_of(child),
+        [child] if plan.is::<CoalescePartitionsExec>() && plan.fetch().is_none() => bare(child),
+        _ => Ok(Arc::clone(plan)),
+    }
+}
+
+fn without_repartitions(plan: &Plan) -> Result<Plan> {
+    let Some(probe) = probe_of(plan) else {
+        return Ok(Arc::clone(plan));
+    };
+    let inner = without_repartitions(probe)?;
+    if plan.is::<RepartitionExec>() {
+        return Ok(inner);
+    }
+    match Arc::ptr_eq(&inner, probe) {
+        true => Ok(Arc::clone(plan)),
+        false => replace_probe(plan, inner),
+    }
+}
+
+/// The scan that decides which rows there are, if what a node on the way gives for some of its rows does not
+/// hang on the others.
+fn leaf_of(plan: &Plan) -> Option<Plan> {
+    if plan.is::<AggregateExec>() || plan.is::<CoalescePartitionsExec>() || plan.fetch().is_some() {
+        return None;
+    }
+    match probe_of(plan) {
+        Some(probe) => leaf_of(probe),
+        None => file_scan(plan).map(|_| Arc::clone(plan)),
+    }
+}
+
+/// The child of which the rows are taken one by one: the only one, or a join's probe side.
+fn probe_of(plan: &Plan) -> Option<&Plan> {
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+        return Some(join.right());
+    }
+    match plan.children()[..] {
+        [child] => Some(child),
         _ => None,
     }
 }
 
-/// The plan over another scan.
-pub(super) fn over(
-    plan: &Arc<dyn ExecutionPlan>,
-    leaf: &Arc<dyn ExecutionPlan>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    match plan.children()[..] {
-        [child] => Arc::clone(plan).replace_children(
-            vec![over(child, leaf)?],
-            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
-        ),
-        _ => Ok(Arc::clone(leaf)),
+/// The plan over another scan. Joins share what they build with those of the plan it is made from: a build
+/// side is read once, and not at all if nothing is probed.
+pub(super) fn over(plan: &Plan, leaf: &Plan) -> Result<Plan> {
+    match probe_of(plan) {
+        Some(probe) => replace_probe(plan, over(probe, leaf)?),
+        None => Ok(Arc::clone(leaf)),
+    }
+}
+
+fn replace_probe(plan: &Plan, probe: Plan) -> Result<Plan> {
+    let mut children: Vec<Plan> = plan.children().into_iter().cloned().collect();
+    if let Some(last) = children.last_mut() {
+        *last = probe;
+    }
+    Arc::clone(plan).replace_children(
+        children,
+        ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+    )
+}
+
+fn note_tables(plan: &Plan, tables: &mut String) {
+    let files = file_scan(plan).map(|scan| scan.file_groups.iter().flat_map(|group| group.files()));
+    if let Some(file) = files.and_then(|mut files| files.next()) {
+        tables.push_str(file.object_meta.location.as_ref());
+        tables.push('\n');
+    }
+    for child in plan.children() {
+        note_tables(child, tables);
     }
 }

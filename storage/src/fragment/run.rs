@@ -7,25 +7,23 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
-use datafusion::catalog::memory::{DataSourceExec, MemorySourceConfig};
-use datafusion::common::{Result, internal_datafusion_err, internal_err};
+use datafusion::catalog::memory::MemorySourceConfig;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{Result, exec_datafusion_err, internal_datafusion_err};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource,
-};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc::Sender;
 
-use super::describe::{FragmentDigest, conjuncts, expression, file_scan};
+use super::digest::FragmentDigest;
 use super::entry::State;
+use super::parts::{Part, Parts};
 use super::plan::{Cacheable, over};
-use super::proof::true_of_all;
+use super::scan::{Conditions, file_scan, scan_of};
 use super::store::FragmentCache;
 
 /// A state larger than this part of its file is not worth keeping.
@@ -36,8 +34,10 @@ const SMALL_STATE: usize = 16 << 10;
 const MAX_STATE: usize = 4 << 20;
 /// From so many files on their merged state is kept, too.
 const MERGED_FILES: usize = 4;
-/// Files of a partition that are read at a time.
-const READ_AHEAD: usize = 2;
+/// Files of a partition that are read at a time; of the only partition as many as there are threads.
+const MIN_READ_AHEAD: usize = 2;
+const MAX_READ_AHEAD: usize = 16;
+
 /// What a partition did. What its scans read is counted by the plan's own scan, whose metrics they share.
 #[derive(Clone)]
 pub(super) struct Counts {
@@ -64,108 +64,48 @@ impl Counts {
     }
 }
 
-/// All of them hold.
-type Conditions = Vec<Arc<dyn PhysicalExpr>>;
-
-/// A file, and what the fragment is over it.
-#[derive(Clone)]
-struct Part {
-    file: PartitionedFile,
-    key: FragmentDigest,
-    /// The conditions that are not true of all of its rows.
-    conditions: Conditions,
-}
-
-impl Part {
-    fn size(&self) -> usize {
-        usize::try_from(self.file.object_meta.size).unwrap_or(usize::MAX)
-    }
-}
+/// The state over a file, or its rows if they are too many.
+type Read = std::result::Result<State, SendableRecordBatchStream>;
 
 /// One partition of a fragment, as it runs.
 pub(super) struct Fragment {
     plan: Arc<dyn ExecutionPlan>,
     leaf: Arc<dyn ExecutionPlan>,
+    /// What joins ask of the scan beside the conditions of a part.
+    of_joins: Conditions,
     pub(super) digest: FragmentDigest,
     /// Of the merged state of these files and those that come after them.
     family: FragmentDigest,
     parts: Vec<Part>,
     cache: Arc<FragmentCache>,
     context: Arc<TaskContext>,
+    /// Files that are read at a time.
+    read_ahead: usize,
 }
 
 impl Fragment {
     pub(super) fn new(
-        plan: &Arc<dyn ExecutionPlan>,
         cacheable: &Cacheable,
         partition: usize,
         cache: &Arc<FragmentCache>,
         context: &Arc<TaskContext>,
     ) -> Result<Self> {
-        let leaf = &cacheable.leaf;
-        let (Some(scan), Some(conjuncts)) = (file_scan(leaf), conjuncts(leaf)) else {
-            return internal_err!("a fragment's leaf is no scan of files");
-        };
-        let Some(group) = scan.file_groups.get(partition) else {
-            return internal_err!("a fragment has no partition {partition}");
-        };
-        let files = group.files();
         let zone = &context.session_config().options().execution.time_zone;
-        // All files are of one table.
-        let epoch = files
-            .first()
-            .map(|file| cache.epoch(file.object_meta.location.as_ref()));
-        let text = format!("{} {zone:?} {epoch:?}", cacheable.text);
-        let schema = scan.file_source().table_schema().table_schema();
-        let mut texts = Vec::with_capacity(conjuncts.len());
-        let mut proofs = Vec::with_capacity(conjuncts.len());
-        for conjunct in &conjuncts {
-            let Some(text) = expression(conjunct) else {
-                return internal_err!("a condition has no text");
-            };
-            texts.push(text);
-            proofs.push(true_of_all(conjunct, schema, files)?);
-        }
-        let digest = FragmentDigest::of(&text);
-        let parts = files.iter().enumerate().map(|(place, file)| {
-            let left = (0..conjuncts.len()).filter(|number| !proofs[*number][place]);
-            let mut key = format!(
-                "\n{:?} {} {} {:?} {:?}",
-                file.object_meta.location.as_ref(),
-                file.object_meta.size,
-                file.object_meta.last_modified.timestamp_micros(),
-                file.object_meta.e_tag,
-                file.partition_values
-            );
-            let mut conditions = Vec::new();
-            for number in left {
-                key.push_str(" where ");
-                key.push_str(&texts[number]);
-                conditions.push(Arc::clone(&conjuncts[number]));
-            }
-            Part {
-                file: file.clone(),
-                key: digest.with(&key),
-                conditions,
-            }
-        });
-        let parts: Vec<Part> = parts.collect();
-        // A condition that is true of whole files is one that moves, as windows over time do.
-        let fixed = texts
-            .iter()
-            .zip(&proofs)
-            .filter(|(_, proof)| !proof.contains(&true))
-            .map(|(text, _)| text);
-        let fixed: Vec<&String> = fixed.collect();
-        let family = format!("\nmerged {fixed:?} {}", partition_name(scan, partition));
+        let epoch = cache.epoch(&cacheable.tables);
+        let digest = FragmentDigest::of(&format!("{} {zone:?} {epoch}", cacheable.text));
+        let threads = context.session_config().target_partitions();
+        let partitions = file_scan(&cacheable.leaf).map_or(1, |scan| scan.file_groups.len());
+        let Parts { parts, family } = Parts::of(&cacheable.leaf, partition, digest)?;
         Ok(Self {
-            plan: Arc::clone(plan),
-            leaf: Arc::clone(leaf),
+            plan: Arc::clone(&cacheable.plan),
+            leaf: Arc::clone(&cacheable.leaf),
+            of_joins: cacheable.of_joins.clone(),
             digest,
-            family: digest.with(&family),
+            family,
             parts,
             cache: Arc::clone(cache),
             context: Arc::clone(context),
+            read_ahead: (threads / partitions.max(1)).clamp(MIN_READ_AHEAD, MAX_READ_AHEAD),
         })
     }
 
@@ -173,7 +113,11 @@ impl Fragment {
         self.plan.schema()
     }
 
-    pub(super) async fn run(&self, sender: &Sender<Result<RecordBatch>>, counts: &Counts) -> Result<()> {
+    pub(super) async fn run(
+        self: Arc<Self>,
+        sender: &Sender<Result<RecordBatch>>,
+        counts: &Counts,
+    ) -> Result<()> {
         let wanted: HashSet<FragmentDigest> = self.parts.iter().map(|part| part.key).collect();
         let mut states: Vec<State> = Vec::new();
         let mut known: Arc<HashSet<FragmentDigest>> = Arc::default();
@@ -202,7 +146,7 @@ impl Fragment {
         // The first file decides whether the others are worth it.
         let mut missing = missing.into_iter();
         if let Some(first) = missing.next() {
-            match self.read(first, counts).await? {
+            match self.read(first.clone(), counts.clone()).await? {
                 Ok(state) => states.push(state),
                 Err(rows) => {
                     self.cache.bypass(self.digest);
@@ -211,8 +155,10 @@ impl Fragment {
                 }
             }
         }
-        let reads: Vec<_> = missing.map(|part| self.read(part, counts).boxed()).collect();
-        let mut reading = stream::iter(reads).buffered(READ_AHEAD);
+        let reads: Vec<_> = missing
+            .map(|part| Arc::clone(&self).read_aside(part.clone(), counts.clone()))
+            .collect();
+        let mut reading = stream::iter(reads).buffered(self.read_ahead);
         let mut whole = true;
         while let Some(read) = reading.next().await {
             match read? {
@@ -235,16 +181,20 @@ impl Fragment {
         send(sender, &[merged], &self.schema()).await
     }
 
+    /// [`Fragment::read`] in a task of its own, beside others.
+    async fn read_aside(self: Arc<Self>, part: Part, counts: Counts) -> Result<Read> {
+        let task = SpawnedTask::spawn(async move { self.read(part, counts).await });
+        task.join_unwind()
+            .await
+            .map_err(|error| exec_datafusion_err!("a file is not read on: {error}"))?
+    }
+
     /// The state over a file, from the cache if it came there meanwhile. If it is not worth keeping, its
     /// rows as they come.
-    async fn read(
-        &self,
-        part: &Part,
-        counts: &Counts,
-    ) -> Result<std::result::Result<State, SendableRecordBatchStream>> {
+    async fn read(&self, part: Part, counts: Counts) -> Result<Read> {
         let _turn = self.cache.turn(part.key).await;
         if let Some(state) = self.cache.get(&part.key).await {
-            counts.hit(std::iter::once(part));
+            counts.hit(std::iter::once(&part));
             return Ok(Ok(state));
         }
         let plan = self.over(vec![part.file.clone()], &part.conditions)?;
@@ -297,29 +247,9 @@ impl Fragment {
     }
 
     /// The fragment over some files, with these conditions.
-    fn over(
-        &self,
-        files: Vec<PartitionedFile>,
-        conditions: &[Arc<dyn PhysicalExpr>],
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some(scan) = file_scan(&self.leaf) else {
-            return internal_err!("a fragment's leaf is no scan of files");
-        };
-        let mut builder =
-            FileScanConfigBuilder::from(scan.clone()).with_file_groups(vec![FileGroup::new(files)]);
-        let source = scan
-            .file_source()
-            .downcast_ref::<ParquetSource>()
-            .ok_or_else(|| internal_datafusion_err!("a fragment's scan is not of Parquet"))?;
-        if scan.file_source().filter().is_some() {
-            builder = builder.with_source(Arc::new(
-                source.with_predicate(conjunction(conditions.iter().cloned())),
-            ));
-        }
-        let mut scan = builder.build();
-        scan.output_partitioning = None;
-        let leaf: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
-        over(&self.plan, &leaf)
+    fn over(&self, files: Vec<PartitionedFile>, conditions: &Conditions) -> Result<Arc<dyn ExecutionPlan>> {
+        let conditions = conditions.iter().chain(&self.of_joins).cloned();
+        over(&self.plan, &scan_of(&self.leaf, files, conditions)?)
     }
 
     /// Several states as one.
@@ -347,15 +277,6 @@ impl Fragment {
         let rows = merge.execute(0, Arc::clone(&self.context))?;
         let merged: Vec<RecordBatch> = rows.try_collect().await?;
         Ok(Arc::new(vec![compact(&schema, &merged)?]))
-    }
-}
-
-/// A name for a partition that holds the same files, and those after them, next time. A shard is one;
-/// other partitions are whatever they are.
-fn partition_name(scan: &FileScanConfig, partition: usize) -> String {
-    match crate::table::group_shards(scan).get(partition) {
-        Some(Some(shard)) => format!("shard {shard}"),
-        _ => format!("partition {partition} of {}", scan.file_groups.len()),
     }
 }
 
@@ -392,5 +313,5 @@ async fn give(sender: &Sender<Result<RecordBatch>>, batch: RecordBatch) -> Resul
     sender
         .send(Ok(batch))
         .await
-        .map_err(|_| datafusion::common::exec_datafusion_err!("nobody wants the rows any more"))
+        .map_err(|_| exec_datafusion_err!("nobody wants the rows any more"))
 }

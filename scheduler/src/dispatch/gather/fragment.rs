@@ -8,6 +8,7 @@ use datafusion::common::{Result, internal_err};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::physical_expr::Partitioning;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
@@ -103,16 +104,7 @@ impl Fragment {
 
     /// Whether far fewer rows come out than go in.
     pub(super) fn is_reduced(&self) -> bool {
-        let limited_sort = self
-            .plan
-            .downcast_ref::<SortExec>()
-            .is_some_and(|sort| sort.fetch().is_some());
-        self.plan.is::<AggregateExec>()
-            || self.plan.is::<FragmentCacheExec>()
-            || self.plan.is::<LocalLimitExec>()
-            || self.plan.is::<GlobalLimitExec>()
-            || self.plan.is::<ShardWriteExec>()
-            || limited_sort
+        is_reduced(&self.plan)
     }
 
     /// The fragment over some of its partitions.
@@ -134,6 +126,21 @@ impl Fragment {
         let leaf: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
         swap(&self.plan, &self.leaf, &leaf)
     }
+}
+
+fn is_reduced(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if let Some(together) = plan.downcast_ref::<CoalescePartitionsExec>() {
+        return is_reduced(together.input());
+    }
+    let limited_sort = plan
+        .downcast_ref::<SortExec>()
+        .is_some_and(|sort| sort.fetch().is_some());
+    plan.is::<AggregateExec>()
+        || plan.is::<FragmentCacheExec>()
+        || plan.is::<LocalLimitExec>()
+        || plan.is::<GlobalLimitExec>()
+        || plan.is::<ShardWriteExec>()
+        || limited_sort
 }
 
 /// Without conditions nobody asks what files hold, and of many files it is most of what is sent.

@@ -35,6 +35,7 @@ use watershed_storage::write::ShardWriteExec;
 
 use super::exec::{ShardGatherExec, Surroundings};
 use super::fragment::Fragment;
+use super::narrow::{narrowed, shares_out};
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -51,7 +52,7 @@ pub fn split(
     surroundings: &Surroundings,
 ) -> Result<Result<Plan, String>> {
     let mut fragments = 0;
-    let replaced = replace(plan, options, surroundings, &mut fragments)?;
+    let replaced = replace(&narrowed(plan)?, options, surroundings, &mut fragments)?;
     if fragments == 0 {
         return Ok(Err("no part of the plan runs shard by shard".to_owned()));
     }
@@ -155,7 +156,8 @@ fn keeps_partitions(plan: &Plan, single: bool) -> bool {
         return sort.preserve_partitioning() || single;
     }
     single
-        && (plan.is::<GlobalLimitExec>()
+        && (shares_out(plan)
+            || plan.is::<GlobalLimitExec>()
             || plan.is::<WindowAggExec>()
             || plan.is::<BoundedWindowAggExec>()
             || plan.is::<CoalescePartitionsExec>()

@@ -1,0 +1,106 @@
+//! Partial aggregates over scans of few partitions, whose rows DataFusion shares out among all threads
+//! first: brought back to the scan's own partitions, so that they run shard by shard.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_expr::Partitioning;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+
+use super::split::file_scan;
+
+type Plan = Arc<dyn ExecutionPlan>;
+
+/// A scan with at least this part of the partitions that are wanted keeps its own: its threads are busy enough.
+const MIN_SHARE: usize = 2;
+
+/// The plan with such aggregates in as many partitions as their scans have.
+pub(super) fn narrowed(plan: &Plan) -> Result<Plan> {
+    Arc::clone(plan)
+        .transform_up(|node| {
+            let partial = node
+                .downcast_ref::<AggregateExec>()
+                .is_some_and(|aggregate| *aggregate.mode() == AggregateMode::Partial);
+            let Some((groups, threads)) = partial.then(|| shared_out(&node)).flatten() else {
+                return Ok(Transformed::no(node));
+            };
+            // One partition is aggregated by several threads all the same, wherever it is.
+            if groups == 1 {
+                return Ok(Transformed::yes(Arc::new(CoalescePartitionsExec::new(node))));
+            }
+            if groups * MIN_SHARE < threads {
+                return Ok(Transformed::no(node));
+            }
+            Ok(Transformed::yes(without_sharing(&node)?))
+        })
+        .data()
+}
+
+/// Whether a node deals its rows out as they come.
+pub(super) fn shares_out(plan: &Plan) -> bool {
+    plan.downcast_ref::<RepartitionExec>().is_some_and(|repartition| {
+        matches!(repartition.partitioning(), Partitioning::RoundRobinBatch(_))
+            && !repartition.preserve_order()
+    })
+}
+
+/// The partitions of the scan below, and those that its rows are shared out to on the way.
+fn shared_out(plan: &Plan) -> Option<(usize, usize)> {
+    let mut threads = None;
+    let mut node = below(plan)?;
+    loop {
+        if let Some(scan) = file_scan(node) {
+            return Some((scan.file_groups.len(), threads?));
+        }
+        if shares_out(node) {
+            threads = node.downcast_ref::<RepartitionExec>().map(|repartition| {
+                let wanted = repartition.partitioning().partition_count();
+                wanted.max(threads.unwrap_or_default())
+            });
+        } else if !(node.is::<FilterExec>()
+            || node.is::<ProjectionExec>()
+            || node.is::<CooperativeExec>()
+            || node.is::<HashJoinExec>())
+        {
+            return None;
+        }
+        node = below(node)?;
+    }
+}
+
+fn without_sharing(plan: &Plan) -> Result<Plan> {
+    let Some(child) = below(plan) else {
+        return Ok(Arc::clone(plan));
+    };
+    let inner = without_sharing(child)?;
+    if shares_out(plan) {
+        return Ok(inner);
+    }
+    let mut children: Vec<Plan> = plan.children().into_iter().cloned().collect();
+    if let Some(last) = children.last_mut() {
+        *last = inner;
+    }
+    Arc::clone(plan).replace_children(
+        children,
+        ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+    )
+}
+
+/// The only child, or a join's probe side.
+fn below(plan: &Plan) -> Option<&Plan> {
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+        return Some(join.right());
+    }
+    match plan.children()[..] {
+        [child] => Some(child),
+        _ => None,
+    }
+}

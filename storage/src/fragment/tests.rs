@@ -1,0 +1,299 @@
+//! The cache by itself: tables in a folder, DataFusion's plans with the cache in them, and what was read.
+
+use std::collections::BTreeSet;
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use datafusion::catalog::{MemoryCatalogProvider, MemorySchemaProvider};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::prelude::SessionContext;
+use watershed_core::id::TableId;
+
+use super::*;
+use crate::cache::Epochs;
+use crate::fixture::faulty::FaultyStore;
+use crate::fixture::{Fixture, texts};
+use crate::layout::{Column, ColumnType, Sharding, TableLayout};
+use crate::session::bucket_url;
+use std::sync::Arc;
+
+struct Lake {
+    fixture: Fixture,
+    store: Arc<FaultyStore>,
+    cache: Arc<FragmentCache>,
+    epochs: Arc<Epochs>,
+    facts: TableLayout,
+    single: TableLayout,
+    dims: TableLayout,
+}
+
+/// What a query came to.
+struct Run {
+    rows: Vec<String>,
+    /// The files that were read, of facts and of dimensions.
+    facts: usize,
+    dims: usize,
+    cached: usize,
+    run: usize,
+}
+
+fn layout(columns: Vec<Column>, key: &str, shards: u32) -> TableLayout {
+    TableLayout {
+        id: TableId::generate(),
+        columns,
+        primary_key: vec![],
+        partition_by: vec![],
+        sharding: Some(Sharding {
+            key: key.to_owned(),
+            shards,
+        }),
+        sort_by: vec![],
+        shard_map: None,
+    }
+}
+
+fn fact_columns() -> Vec<Column> {
+    vec![
+        Column::new("id", ColumnType::BigInt),
+        Column::new("k", ColumnType::BigInt),
+        Column::new("x", ColumnType::BigInt),
+    ]
+}
+
+fn facts(layout: &TableLayout, numbers: std::ops::Range<i64>) -> RecordBatch {
+    let column = |value: fn(i64) -> Option<i64>| -> arrow::array::ArrayRef {
+        Arc::new(numbers.clone().map(value).collect::<Int64Array>())
+    };
+    RecordBatch::try_new(
+        layout.arrow_schema(),
+        vec![
+            column(Some),
+            column(|n| (n % 11 != 0).then_some(n % 10)),
+            column(|n| Some(n * 7 % 1_000)),
+        ],
+    )
+    .unwrap()
+}
+
+fn dims(layout: &TableLayout, names: &[(i64, &str)]) -> RecordBatch {
+    let keys: Int64Array = names.iter().map(|(key, _)| Some(*key)).collect();
+    let names: StringArray = names.iter().map(|(_, name)| Some(*name)).collect();
+    RecordBatch::try_new(layout.arrow_schema(), vec![Arc::new(keys), Arc::new(names)]).unwrap()
+}
+
+impl Lake {
+    /// Facts in four shards and in one, two files each, and dimensions that not all facts have.
+    async fn new() -> Self {
+        let fixture = Fixture::new();
+        let store = FaultyStore::new(Arc::clone(fixture.root.bucket()));
+        fixture
+            .context
+            .runtime_env()
+            .register_object_store(&bucket_url(fixture.root.url()), Arc::clone(&store) as _);
+        let epochs = Arc::new(Epochs::default());
+        let lake = Self {
+            store,
+            cache: Arc::new(FragmentCache::open(16 << 20, None, Arc::clone(&epochs)).await),
+            epochs,
+            facts: layout(fact_columns(), "id", 4),
+            single: layout(fact_columns(), "id", 1),
+            dims: layout(
+                vec![
+                    Column::new("k", ColumnType::BigInt),
+                    Column::new("name", ColumnType::String),
+                ],
+                "k",
+                2,
+            ),
+            fixture,
+        };
+        for layout in [&lake.facts, &lake.single, &lake.dims] {
+            lake.fixture.store.create(layout).await.unwrap();
+        }
+        for (layout, range) in [
+            (&lake.facts, 0..2_000),
+            (&lake.facts, 2_000..4_000),
+            (&lake.single, 0..3_000),
+            (&lake.single, 3_000..4_000),
+        ] {
+            lake.fixture.insert(layout, facts(layout, range)).await;
+        }
+        let names = [(0, "a"), (1, "b"), (2, "a"), (3, "c"), (3, "d")];
+        lake.fixture.insert(&lake.dims, dims(&lake.dims, &names)).await;
+        lake
+    }
+
+    async fn plan(&self, sql: &str) -> (SessionContext, Arc<dyn ExecutionPlan>) {
+        let state = self.fixture.context.state();
+        let config = state.config().clone().with_extension(Arc::clone(&self.cache));
+        let state = SessionStateBuilder::new_from_existing(state)
+            .with_config(config)
+            .build();
+        let context = SessionContext::new_with_state(state);
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        let schema = Arc::new(MemorySchemaProvider::new());
+        datafusion::catalog::CatalogProvider::register_schema(catalog.as_ref(), "public", schema).unwrap();
+        context.register_catalog("watershed", catalog);
+        for (name, layout) in [("f", &self.facts), ("single", &self.single), ("d", &self.dims)] {
+            let (table, _) = self.fixture.table(layout).await;
+            context.register_table(name, table).unwrap();
+        }
+        let plan = context
+            .sql(sql)
+            .await
+            .unwrap()
+            .create_physical_plan()
+            .await
+            .unwrap();
+        (context, plan)
+    }
+
+    async fn ask(&self, sql: &str) -> Run {
+        let (context, plan) = self.plan(sql).await;
+        let plan = insert(plan).unwrap();
+        self.store.take_read();
+        let rows = collect(Arc::clone(&plan), context.task_ctx()).await.unwrap();
+        let read = self.store.take_read();
+        let of = |layout: &TableLayout| files_of(&read, layout);
+        let (mut cached, mut run) = (0, 0);
+        plan.apply(|node| {
+            let metrics = node.metrics().unwrap_or_default();
+            let count = |name| metrics.sum_by_name(name).map_or(0, |count| count.as_usize());
+            cached += count("fragments_cached");
+            run += count("fragments_run");
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+        Run {
+            rows: texts(&rows),
+            facts: of(&self.facts) + of(&self.single),
+            dims: of(&self.dims),
+            cached,
+            run,
+        }
+    }
+
+    async fn uncached(&self, sql: &str) -> Vec<String> {
+        let (context, plan) = self.plan(sql).await;
+        texts(&collect(plan, context.task_ctx()).await.unwrap())
+    }
+
+    /// Asked twice, the first time reads `cold` files of facts and the second none; both are right.
+    async fn reused(&self, sql: &str, cold: usize) {
+        let right = self.uncached(sql).await;
+        let first = self.ask(sql).await;
+        assert_eq!(first.rows, right, "{sql}");
+        assert_eq!((first.facts, first.cached, first.run), (cold, 0, cold), "{sql}");
+        let second = self.ask(sql).await;
+        assert_eq!(second.rows, right, "{sql}");
+        assert_eq!((second.facts, second.dims), (0, 0), "{sql}");
+        assert!(second.cached > 0 && second.run == 0, "{sql}");
+    }
+}
+
+fn files_of(read: &BTreeSet<String>, layout: &TableLayout) -> usize {
+    let folder = layout.id.to_string();
+    read.iter().filter(|path| path.contains(&folder)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_of_a_file_is_reused() {
+    let lake = Lake::new().await;
+    for sql in [
+        "SELECT k, count(*), sum(x), min(x), avg(x), count(DISTINCT x % 7) FROM f GROUP BY k",
+        "SELECT min(x), max(x) FROM f WHERE x % 2 <> 0",
+        "SELECT k, max(id) FROM f WHERE x > 500 GROUP BY k",
+    ] {
+        lake.reused(sql, 8).await;
+    }
+    // A file is added: it alone is read, though its least is less than what is known.
+    lake.fixture.insert(&lake.facts, facts(&lake.facts, -3..-2)).await;
+    let after = lake
+        .ask("SELECT min(x), max(x), min(id) FROM f WHERE x % 2 <> 0")
+        .await;
+    assert_eq!(after.rows, ["-21|999|-3"]);
+    let after = lake.ask("SELECT min(x), max(x) FROM f WHERE x % 2 <> 0").await;
+    assert_eq!(after.rows, ["-21|999"]);
+    assert_eq!((after.facts, after.run), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn star_joins_are_reused_until_a_dimension_changes() {
+    let lake = Lake::new().await;
+    let queries = [
+        "SELECT d.name, sum(f.x), count(*) FROM f JOIN d ON f.k = d.k GROUP BY d.name",
+        "SELECT d.name, count(f.x) FROM f LEFT JOIN d ON f.k = d.k GROUP BY d.name",
+        "SELECT count(*) FROM f WHERE k IN (SELECT k FROM d WHERE name <> 'c')",
+        "SELECT count(*) FROM f WHERE NOT EXISTS (SELECT 1 FROM d WHERE d.k = f.k)",
+        "SELECT e.name, sum(f.x) FROM f JOIN d ON f.k = d.k JOIN d e ON d.name = e.name WHERE f.x > 10 GROUP BY 1",
+        "SELECT d.name, max(f.x) FROM f JOIN d ON f.k = d.k AND f.x > d.k * 100 GROUP BY d.name",
+        "SELECT max(f.x), min(d.name) FROM f JOIN d USING (k)",
+    ];
+    for sql in queries {
+        lake.reused(sql, 8).await;
+    }
+    // Of the build side each file is read once for all files that are probed.
+    lake.epochs.forget(&[], true);
+    let cold = lake.ask(queries[0]).await;
+    assert_eq!((cold.facts, cold.dims), (8, 2));
+    // An appended file of facts is joined with all dimensions.
+    lake.fixture
+        .insert(&lake.facts, facts(&lake.facts, 4_131..4_132))
+        .await;
+    let after = lake.ask(queries[0]).await;
+    assert_eq!(after.rows, lake.uncached(queries[0]).await);
+    assert_eq!((after.facts, after.dims, after.run), (1, 2, 1));
+    // Another dimension makes another query of it.
+    lake.fixture
+        .insert(&lake.dims, dims(&lake.dims, &[(4, "e")]))
+        .await;
+    for sql in queries {
+        lake.reused(sql, 9).await;
+    }
+    // Forgetting a dimension's table forgets what was joined with it.
+    lake.epochs.forget(&[lake.dims.id.to_string()], false);
+    assert_eq!(lake.ask(queries[0]).await.facts, 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joins_that_are_not_by_row_are_left_alone() {
+    let lake = Lake::new().await;
+    for sql in [
+        "SELECT count(*), count(f.x) FROM d LEFT JOIN f ON f.k = d.k AND f.x < 0",
+        "SELECT count(*), sum(f.x) FROM f FULL JOIN d ON f.k = d.k + 100",
+        "SELECT count(*) FROM d WHERE k NOT IN (SELECT k FROM f WHERE k IS NOT NULL)",
+        "SELECT count(*) FROM (SELECT k FROM f ORDER BY x, id LIMIT 10) JOIN d USING (k)",
+        "SELECT count(*) FROM (SELECT DISTINCT k FROM f)",
+        "SELECT count(*) FROM f JOIN (SELECT k, name, random() AS r FROM d) d ON f.k = d.k WHERE r >= 0",
+    ] {
+        for _ in 0..2 {
+            assert_eq!(lake.ask(sql).await.rows, lake.uncached(sql).await, "{sql}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_worth_keeping_is_right_and_ends() {
+    let lake = Lake::new().await;
+    // As many groups as rows, joined: every file gives more than is kept of it.
+    let sql = "SELECT f.id * 2 AS twice, d.name, f.x, count(*) FROM f JOIN d ON f.k = d.k GROUP BY 1, 2, 3";
+    lake.fixture
+        .insert(&lake.facts, facts(&lake.facts, 10_000..40_000))
+        .await;
+    let right = lake.uncached(sql).await;
+    for _ in 0..3 {
+        assert_eq!(lake.ask(sql).await.rows, right);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_partition_is_as_good_as_several() {
+    let lake = Lake::new().await;
+    for sql in [
+        "SELECT count(*), sum(x) FROM single WHERE x > 3",
+        "SELECT k, count(*), avg(x), count(DISTINCT x % 5) FROM single GROUP BY k ORDER BY k",
+    ] {
+        lake.reused(sql, 2).await;
+    }
+}
