@@ -9,18 +9,20 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::common::stats::Precision;
+use datafusion::config::ConfigOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::ListingTable;
-use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::Partitioning;
 use datafusion::physical_plan::ExecutionPlan;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::place::Place;
 use crate::blocks::with_tags;
-use crate::table::{ScanLog, ScanReport};
+use crate::table::{ScanLog, ScanReport, deal};
 
 /// DataFusion's table over files, with reports, and with large files split among partitions: nothing
 /// depends on which partition reads what here.
@@ -110,9 +112,36 @@ impl TableProvider for FilesTable {
             return Ok(plan);
         }
         let plan = with_tags(plan);
-        let target = state.config().target_partitions();
+        let partitions = state.config().target_partitions();
+        if let Some(dealt) = dealt(&plan, partitions, state.config_options()) {
+            return Ok(dealt);
+        }
         Ok(plan
-            .repartitioned(target, state.config_options())?
+            .repartitioned(partitions, state.config_options())?
             .unwrap_or(plan))
     }
+}
+
+/// A scan of Parquet whose files are dealt out as those of our tables are.
+fn dealt(
+    plan: &Arc<dyn ExecutionPlan>,
+    partitions: usize,
+    options: &ConfigOptions,
+) -> Option<Arc<dyn ExecutionPlan>> {
+    let scan = plan
+        .downcast_ref::<DataSourceExec>()?
+        .data_source()
+        .downcast_ref::<FileScanConfig>()?;
+    scan.file_source().downcast_ref::<ParquetSource>()?;
+    let files = scan.file_groups.iter().flat_map(|group| group.iter().cloned());
+    let groups = deal(
+        files.collect(),
+        partitions,
+        options.optimizer.repartition_file_min_size as u64,
+    );
+    let mut scan = scan.clone();
+    // Declared, so that nobody cuts the files in another way.
+    scan.output_partitioning = Some(Partitioning::UnknownPartitioning(groups.len()));
+    scan.file_groups = groups.into_iter().map(FileGroup::new).collect();
+    Some(DataSourceExec::from_data_source(scan))
 }

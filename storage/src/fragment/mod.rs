@@ -3,8 +3,8 @@
 //! A fragment ends in a partial aggregate over one scan, which may be joined with small sides on the way. Files
 //! never change, so what it came to over a file holds for ever: after an append only the new file is read.
 //! [`describe`] says which fragments are the same, [`proof`] which conditions are true of all rows of a file
-//! and so make no other fragment of it, [`parts`] names what there is a state of, [`store`] keeps states in
-//! memory and on disk, [`run`] puts them together where [`FragmentCacheExec`] stands.
+//! and so make no other fragment of it, [`parts`] names what there is a state of, [`worth`] which states pay,
+//! [`store`] keeps them in memory and on disk, [`run`] puts them together where [`FragmentCacheExec`] stands.
 
 mod describe;
 mod digest;
@@ -18,6 +18,7 @@ mod scan;
 mod store;
 #[cfg(test)]
 mod tests;
+mod worth;
 
 pub use describe::digest;
 pub use digest::FragmentDigest;

@@ -25,13 +25,8 @@ use super::parts::{Part, Parts};
 use super::plan::{Cacheable, over};
 use super::scan::{Conditions, file_scan, scan_of};
 use super::store::FragmentCache;
+use super::worth::is_worth_it;
 
-/// A state larger than this part of its file is not worth keeping.
-const MIN_REDUCTION: usize = 8;
-/// A state this small is always worth it.
-const SMALL_STATE: usize = 16 << 10;
-/// No state is larger than this.
-const MAX_STATE: usize = 4 << 20;
 /// From so many files on their merged state is kept, too.
 const MERGED_FILES: usize = 4;
 /// Files of a partition that are read at a time; of the only partition as many as there are threads.
@@ -200,13 +195,13 @@ impl Fragment {
         let plan = self.over(vec![part.file.clone()], &part.conditions)?;
         counts.run.add(1);
         let mut rows = plan.execute(0, Arc::clone(&self.context))?;
-        let limit = (part.size() / MIN_REDUCTION).clamp(SMALL_STATE, MAX_STATE);
         let mut taken: Vec<RecordBatch> = Vec::new();
-        let mut bytes = 0;
+        let (mut count, mut bytes) = (0, 0);
         while let Some(batch) = rows.try_next().await? {
+            count += batch.num_rows();
             bytes += batch.get_array_memory_size();
             taken.push(batch);
-            if bytes > limit {
+            if !is_worth_it(count, bytes, part.size()) {
                 let schema = rows.schema();
                 let rows = stream::iter(taken.into_iter().map(Ok)).chain(rows);
                 return Ok(Err(Box::pin(RecordBatchStreamAdapter::new(schema, rows))));

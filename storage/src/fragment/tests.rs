@@ -1,6 +1,8 @@
 //! The cache by itself: tables in a folder, DataFusion's plans with the cache in them, and what was read.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::catalog::{MemoryCatalogProvider, MemorySchemaProvider};
@@ -12,14 +14,17 @@ use watershed_core::id::TableId;
 
 use super::*;
 use crate::cache::Epochs;
+use crate::external::{ExternalFormat, ExternalTable};
 use crate::fixture::faulty::FaultyStore;
 use crate::fixture::{Fixture, texts};
 use crate::layout::{Column, ColumnType, Sharding, TableLayout};
 use crate::session::bucket_url;
-use std::sync::Arc;
+use crate::table::ScanLog;
 
 struct Lake {
     fixture: Fixture,
+    /// A folder of Parquet that table `e` shows.
+    external: Option<String>,
     store: Arc<FaultyStore>,
     cache: Arc<FragmentCache>,
     epochs: Arc<Epochs>,
@@ -93,6 +98,7 @@ impl Lake {
             .register_object_store(&bucket_url(fixture.root.url()), Arc::clone(&store) as _);
         let epochs = Arc::new(Epochs::default());
         let lake = Self {
+            external: None,
             store,
             cache: Arc::new(FragmentCache::open(16 << 20, None, Arc::clone(&epochs)).await),
             epochs,
@@ -138,6 +144,18 @@ impl Lake {
         for (name, layout) in [("f", &self.facts), ("single", &self.single), ("d", &self.dims)] {
             let (table, _) = self.fixture.table(layout).await;
             context.register_table(name, table).unwrap();
+        }
+        if let Some(location) = &self.external {
+            let table = ExternalTable {
+                name: "e".to_owned(),
+                format: ExternalFormat::Parquet,
+                location: location.clone(),
+                columns: vec![],
+                partition_by: vec![],
+                options: Default::default(),
+            };
+            let table = crate::external::open(&table, &context.state(), ScanLog::default()).await;
+            context.register_table("e", table.unwrap()).unwrap();
         }
         let plan = context
             .sql(sql)
@@ -203,6 +221,8 @@ async fn what_came_of_a_file_is_reused() {
     for sql in [
         "SELECT k, count(*), sum(x), min(x), avg(x), count(DISTINCT x % 7) FROM f GROUP BY k",
         "SELECT min(x), max(x) FROM f WHERE x % 2 <> 0",
+        "SELECT k, approx_distinct(id) FROM f GROUP BY k",
+        "SELECT approx_percentile_cont(x, 0.5) IS NULL FROM f",
         "SELECT k, max(id) FROM f WHERE x > 500 GROUP BY k",
     ] {
         lake.reused(sql, 8).await;
@@ -296,4 +316,47 @@ async fn one_partition_is_as_good_as_several() {
     ] {
         lake.reused(sql, 2).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_files_of_others_are_cut_and_reused() {
+    let mut lake = Lake::new().await;
+    lake.fixture
+        .insert(&lake.single, facts(&lake.single, 100_000..400_000))
+        .await;
+    let folder = lake.fixture.folder.path().join("external");
+    std::fs::create_dir(&folder).unwrap();
+    let mut files = files_in(lake.fixture.folder.path());
+    files.retain(|file| file.to_str().unwrap().contains(&lake.single.id.to_string()));
+    files.sort_by_key(|file| file.metadata().unwrap().len());
+    let (small, large) = (&files[0], &files[files.len() - 1]);
+    assert!(large.metadata().unwrap().len() > 1 << 20, "it is worth cutting");
+    std::fs::copy(large, folder.join("a.parquet")).unwrap();
+    lake.external = Some(folder.to_str().unwrap().to_owned());
+    let sql = "SELECT k, count(*), sum(x), max(id) FROM e WHERE x % 3 <> 1 GROUP BY k";
+    let right = lake.uncached(sql).await;
+    let first = lake.ask(sql).await;
+    assert_eq!(first.rows, right);
+    assert!(first.run > 1, "in ranges, not {}", first.run);
+    let second = lake.ask(sql).await;
+    assert_eq!((second.rows, second.cached, second.run), (right, first.run, 0));
+    // Beside a small one the large one is cut as before.
+    std::fs::copy(small, folder.join("b.parquet")).unwrap();
+    let third = lake.ask(sql).await;
+    assert_eq!(third.rows, lake.uncached(sql).await);
+    assert_eq!((third.cached, third.run), (first.run, 1));
+}
+
+/// The Parquet files below a folder.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files.extend(files_in(&path)),
+            false if path.extension().is_some_and(|ending| ending == "parquet") => files.push(path),
+            false => {}
+        }
+    }
+    files
 }

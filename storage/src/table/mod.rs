@@ -1,5 +1,6 @@
 //! Scans of managed tables: what need not be read is left out at planning.
 
+mod deal;
 mod filter;
 mod pin;
 mod prune;
@@ -25,6 +26,7 @@ use crate::delta::TableSnapshot;
 use crate::layout::TableLayout;
 use crate::session::bucket_url;
 
+pub(crate) use deal::deal;
 pub use pin::Pin;
 pub use report::{ScanLog, ScanReport};
 pub use scan::{group_shards, shard_count};

@@ -20,19 +20,16 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 use watershed_core::id::ShardId;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::blocks::files_never_change;
 use crate::delta::{DataFile, partition_statistics};
 use crate::layout::{SHARD_COLUMN, TableLayout};
 
+use super::deal::deal;
 use super::prune::SHARD_TYPE;
 
 /// Where a scan's shard column says how many shards its table has.
 const SHARDS_METADATA: &str = "watershed.shards";
-
-/// From so many files per group on, files are spread by name and not by size.
-const MANY_FILES: usize = 16;
 
 /// Plans the scan of `files`.
 pub(super) fn plan(
@@ -63,14 +60,18 @@ pub(super) fn plan(
         .iter()
         .map(|field| schema.index_of(field.name()).ok())
         .collect();
-    let groups = group(layout, files, state.config().target_partitions().max(1));
+    let planned = files.iter().map(|file| partitioned_file(layout, file, &order));
+    let groups = match layout.sharding {
+        Some(_) => by_shard(files, planned.collect()),
+        None => deal(
+            planned.collect(),
+            state.config().target_partitions(),
+            state.config_options().optimizer.repartition_file_min_size as u64,
+        ),
+    };
     let groups = groups
         .into_iter()
         .map(|files| {
-            let files: Vec<_> = files
-                .into_iter()
-                .map(|file| partitioned_file(layout, file, &order))
-                .collect();
             let statistics = merged(&files, full)?;
             Ok(FileGroup::new(files).with_statistics(Arc::new(statistics)))
         })
@@ -89,14 +90,11 @@ pub(super) fn plan(
     }
     let source: Arc<dyn FileSource> = Arc::new(source);
     // Declared, even as nothing: a scan that declares its partitions is never cut into other ones, so
-    // a partition stays a shard.
-    let partitions = layout
-        .sharding
-        .as_ref()
-        .map(|_| Partitioning::UnknownPartitioning(groups.len()));
+    // a partition stays a shard, and a file is always cut alike.
+    let partitions = Partitioning::UnknownPartitioning(groups.len());
     let config = FileScanConfigBuilder::new(store.clone(), source)
         .with_file_groups(groups)
-        .with_output_partitioning(partitions)
+        .with_output_partitioning(Some(partitions))
         .with_statistics(statistics)
         .with_limit(limit)
         .with_projection_indices(Some(places))?
@@ -127,53 +125,16 @@ fn table_schema(layout: &TableLayout) -> TableSchema {
         .build()
 }
 
-/// One group per shard, ascending, then the files that may hold any; without shards, groups of about
-/// equal bytes.
-fn group<'a>(layout: &TableLayout, files: &[&'a DataFile], partitions: usize) -> Vec<Vec<&'a DataFile>> {
-    let mut files = files.to_vec();
-    if layout.sharding.is_some() {
-        // None sorts before every shard, and shall come last.
-        files.sort_by(|a, b| {
-            (a.shard.is_none(), a.shard, &a.path).cmp(&(b.shard.is_none(), b.shard, &b.path))
-        });
-        return files
-            .chunk_by(|a, b| a.shard == b.shard)
-            .map(<[_]>::to_vec)
-            .collect();
-    }
-    let count = partitions.min(files.len());
-    if files.len() >= count.saturating_mul(MANY_FILES) {
-        // By name: one more file changes nobody else's group, and whoever knows a group's files keeps
-        // getting them.
-        let mut groups: Vec<Vec<&DataFile>> = vec![Vec::new(); count];
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        for file in files {
-            let place = xxh3_64(file.path.as_ref().as_bytes()) % count as u64;
-            if let Some(group) = usize::try_from(place)
-                .ok()
-                .and_then(|place| groups.get_mut(place))
-            {
-                group.push(file);
-            }
-        }
-        groups.retain(|group| !group.is_empty());
-        return groups;
-    }
-    files.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
-    let mut groups: Vec<(u64, Vec<&DataFile>)> = vec![(0, Vec::new()); count];
-    for file in files {
-        // The largest file first, each into the group that has least.
-        if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
-            *bytes += file.size;
-            group.push(file);
-        }
-    }
-    groups
-        .into_iter()
-        .map(|(_, mut group)| {
-            group.sort_by(|a, b| a.path.cmp(&b.path));
-            group
-        })
+/// One group per shard, ascending, then the files that may hold any.
+fn by_shard(files: &[&DataFile], planned: Vec<PartitionedFile>) -> Vec<Vec<PartitionedFile>> {
+    let mut files: Vec<_> = files.iter().zip(planned).collect();
+    // None sorts before every shard, and shall come last.
+    files.sort_by(|(a, _), (b, _)| {
+        (a.shard.is_none(), a.shard, &a.path).cmp(&(b.shard.is_none(), b.shard, &b.path))
+    });
+    files
+        .chunk_by(|(a, _), (b, _)| a.shard == b.shard)
+        .map(|group| group.iter().map(|(_, planned)| planned.clone()).collect())
         .collect()
 }
 
