@@ -10,6 +10,7 @@ mod foreign;
 mod processes;
 mod questions;
 mod readers;
+mod restart;
 mod tables;
 mod walk;
 

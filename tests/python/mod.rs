@@ -88,6 +88,22 @@ fn restart_on_s3() {
     survives(&bucket.options(2, "restart"));
 }
 
+/// Data of a bucket is fetched once, and never taken for that of another version of its file.
+#[test]
+fn data_of_s3_is_kept() {
+    let bucket = Bucket::serve();
+    let cluster = Cluster::start(&bucket.options(1, "data"));
+    script(
+        "s3_data_cache.py",
+        &[
+            cluster.flight(),
+            bucket.endpoint(),
+            bucket.log().to_str().unwrap(),
+        ],
+    );
+    cluster.assert_goes_on();
+}
+
 fn survives(options: &Options) {
     let cluster = Cluster::start(options);
     script("documented_ddl.py", &[cluster.flight(), DOCUMENTED]);

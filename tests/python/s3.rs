@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use tempfile::NamedTempFile;
+
 use super::interpreter;
 use crate::harness::Options;
 
@@ -11,14 +13,18 @@ use crate::harness::Options;
 pub struct Bucket {
     server: Child,
     endpoint: String,
+    /// What the server was asked for.
+    log: NamedTempFile,
 }
 
 impl Bucket {
     pub fn serve() -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/s3_server.py");
+        let log = NamedTempFile::new().unwrap();
         let mut server = Command::new(interpreter())
             .arg("-B")
             .arg(script)
+            .arg(log.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -33,7 +39,16 @@ impl Bucket {
         Self {
             server,
             endpoint: endpoint.trim().to_owned(),
+            log,
         }
+    }
+
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub fn log(&self) -> &Path {
+        self.log.path()
     }
 
     /// A cluster whose store is a folder of the bucket.

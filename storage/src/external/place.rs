@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::execution::SessionState;
+use datafusion::execution::cache::TableScopedPath;
+use datafusion::execution::cache::cache_manager::CacheManager;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::StreamExt;
 use object_store::path::Path;
@@ -42,6 +44,12 @@ impl Place {
 
     /// Finds what `location` names: a path, or a `file://` or `s3://` URL.
     pub(super) async fn find(location: &str, state: &SessionState) -> Result<Self> {
+        let place = Self::look(location, state).await?;
+        forget_others(&place.files, &state.runtime_env().cache_manager);
+        Ok(place)
+    }
+
+    async fn look(location: &str, state: &SessionState) -> Result<Self> {
         let url = parse(location)?;
         let bucket = ObjectStoreUrl::parse(bucket_url(&url)).map_err(from_datafusion)?;
         let store = state
@@ -182,6 +190,30 @@ fn is_hidden(folder: &Path, file: &Path) -> bool {
 }
 
 /// Reads a location as people write it.
+/// Forgets what is remembered of other versions of these files. Who remembers goes by size and time, which two
+/// versions of one second may share.
+fn forget_others(files: &[ObjectMeta], caches: &CacheManager) {
+    let (footers, statistics) = (
+        caches.get_file_metadata_cache(),
+        caches.get_file_statistic_cache(),
+    );
+    for file in files {
+        let known = footers.get(&file.location);
+        if known.is_some_and(|known| known.meta.e_tag != file.e_tag) {
+            footers.remove(&file.location);
+        }
+        let Some(statistics) = &statistics else { continue };
+        let path = TableScopedPath {
+            table: None,
+            path: file.location.clone(),
+        };
+        let known = statistics.get(&path);
+        if known.is_some_and(|known| known.meta.e_tag != file.e_tag) {
+            statistics.remove(&path);
+        }
+    }
+}
+
 fn parse(location: &str) -> Result<Url> {
     if location.trim().is_empty() {
         return Err(unusable(location, &"it is empty"));
