@@ -13,7 +13,7 @@ use watershed_core::{Error, Result};
 
 use super::DashboardOptions;
 use super::queries::TABLE;
-use super::task_failed;
+use super::{is_refused, task_failed};
 use crate::processes::Session;
 use crate::show;
 
@@ -166,8 +166,12 @@ async fn ingest(
     while !ended.is_cancelled() {
         let (from, to) = (committed.load(Ordering::SeqCst), events.happened(clock.now()));
         if to > from {
-            events.insert(session, from, to).await?;
-            committed.store(to, Ordering::SeqCst);
+            match events.insert(session, from, to).await {
+                Ok(()) => committed.store(to, Ordering::SeqCst),
+                // The next one takes these along.
+                Err(error) if is_refused(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
         due += EVERY;
         tokio::select! {

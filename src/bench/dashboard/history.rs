@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use watershed_core::Result;
 
 use super::queries::TABLE;
-use super::task_failed;
+use super::{is_refused, task_failed};
 use crate::processes::{Ran, Session, all_ran};
 
 /// A thousand statements are remembered: at 192 a second, what ended within five seconds.
@@ -86,7 +86,14 @@ async fn watch(session: &Session, ended: &CancellationToken) -> Result<History> 
     let mut history = History::default();
     loop {
         let last = ended.is_cancelled();
-        let listed = all_ran(session, &condition).await?;
+        let listed = match all_ran(session, &condition).await {
+            Ok(listed) => listed,
+            Err(error) if is_refused(&error) => {
+                tokio::time::sleep(EVERY).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         for ran in listed.iter().filter(|ran| !known.contains(&ran.id)) {
             history.add(ran);
         }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use clap::Args;
 use watershed_core::clock::SystemClock;
-use watershed_core::{Error, Result};
+use watershed_core::{Error, Result, SqlState};
 
 use super::{Common, conditions, temporary};
 use crate::processes::{Cluster, processor_time};
@@ -113,6 +113,7 @@ pub(super) async fn run(options: DashboardOptions) -> Result<bool> {
         took,
         ingested,
         latencies: replayed.milliseconds,
+        refused: replayed.refused,
         failed: replayed.failed,
         history,
         processors: difference(&before, &after),
@@ -132,7 +133,7 @@ pub(super) async fn run(options: DashboardOptions) -> Result<bool> {
     cluster.end().await;
     report::write(&options, &measured, &checked, &peers)?;
     ingest_error?;
-    Ok(checked.wrong.is_empty() && measured.failed.is_empty())
+    Ok(checked.wrong.is_empty() && measured.failed.is_empty() && measured.refused == 0)
 }
 
 /// Of every process by name, this one included.
@@ -152,6 +153,11 @@ fn difference(before: &[(String, Duration)], after: &[(String, Duration)]) -> Ve
         .zip(after)
         .map(|((name, before), (_, after))| (name.clone(), after.saturating_sub(*before)))
         .collect()
+}
+
+/// Whether the engine had too much to do; then one comes again later.
+fn is_refused(error: &Error) -> bool {
+    error.code() == SqlState::TooManyStatements
 }
 
 fn task_failed(error: &tokio::task::JoinError) -> Error {

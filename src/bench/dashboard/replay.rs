@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use watershed_core::clock::SystemClock;
 use watershed_core::{Error, Result};
 
-use super::DashboardOptions;
+use super::{DashboardOptions, is_refused};
 use super::queries::Panel;
 use crate::processes::{Cluster, Session};
 
@@ -28,6 +28,8 @@ pub(super) struct Sample {
 pub(super) struct Replayed {
     /// From when each query was due, sorted.
     pub(super) milliseconds: Vec<f64>,
+    /// Queries that the engine had no room for.
+    pub(super) refused: u64,
     pub(super) failed: Vec<String>,
     pub(super) samples: Vec<Sample>,
 }
@@ -56,8 +58,11 @@ pub(super) async fn run(
     let pacing = pace(viewers, Arc::clone(panels), gap, count, send);
     let mut replayed = Replayed::default();
     while let Some(refreshed) = receive.recv().await {
-        replayed.milliseconds.push(refreshed.milliseconds);
         match refreshed.answer {
+            Err(error) if is_refused(&error) => {
+                replayed.refused += 1;
+                continue;
+            }
             Ok(answer) if sampled.binary_search(&refreshed.number).is_ok() => {
                 let panel = panels[usize::try_from(refreshed.number % queries).unwrap_or_default()];
                 replayed.samples.push(Sample { panel, answer });
@@ -65,6 +70,7 @@ pub(super) async fn run(
             Ok(_) => {}
             Err(error) => replayed.failed.push(error.to_string()),
         }
+        replayed.milliseconds.push(refreshed.milliseconds);
     }
     pacing.await.map_err(|error| super::task_failed(&error))??;
     replayed.milliseconds.sort_by(f64::total_cmp);

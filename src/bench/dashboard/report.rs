@@ -20,6 +20,7 @@ pub(super) struct Measured {
     pub(super) ingested: u64,
     /// Sorted.
     pub(super) latencies: Vec<f64>,
+    pub(super) refused: u64,
     pub(super) failed: Vec<String>,
     pub(super) history: History,
     pub(super) processors: Vec<(String, Duration)>,
@@ -49,6 +50,12 @@ impl Measured {
             show::grouped(self.ingest_rate() as i64),
         ));
         show::line(format_args!("From when each was due: {}.", times.join(", ")));
+        if self.refused > 0 {
+            show::line(show::alarm(&format!(
+                "This machine does not keep up: {} more were refused, as too much ran already.",
+                show::grouped(i128::from(self.refused))
+            )));
+        }
         let history = &self.history;
         show::line(format_args!(
             "{:.1} % were answered wholly or in part from caches ({} wholly, {} in part, of {} seen); {:.1} % of \
@@ -75,6 +82,7 @@ impl Measured {
         json!({
             "seconds": self.took.as_secs_f64(),
             "refreshes": self.latencies.len(),
+            "refused": self.refused,
             "failed": self.failed.len(),
             "milliseconds_from_due": percentiles(&self.latencies),
             "events_per_second": self.ingest_rate(),

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use foyer::{
     BlockEngineConfig, Code, DeviceBuilder, Error, EvictionConfig, FsDeviceBuilder, HybridCache,
-    HybridCacheBuilder, HybridCachePolicy, Result, Spawner, StorageValue,
+    HybridCacheBuilder, HybridCachePolicy, HybridCacheProperties, Location, Result, Spawner, StorageValue,
 };
 
 /// What is on disk is given up in parts of this size: at least so many there are, and so large they get.
@@ -140,6 +140,12 @@ impl<V: StorageValue + Clone> Tiers<V> {
 
     pub(crate) fn put(&self, key: Key, value: V) {
         self.cache.insert(key, value);
+    }
+
+    /// Puts what is soon of no use any more, and not worth the disk's time.
+    pub(crate) fn put_in_memory(&self, key: Key, value: V) {
+        let properties = HybridCacheProperties::default().with_location(Location::InMem);
+        self.cache.insert_with_properties(key, value, properties);
     }
 
     /// What is there, or what `fetch` gives. Who asks for the same meanwhile waits for it; failures are not

@@ -20,6 +20,9 @@ pub(super) struct Part {
     pub(super) key: FragmentDigest,
     /// The conditions that are not true of all of its rows.
     pub(super) conditions: Conditions,
+    /// Whether one of these is true of whole files elsewhere: then it moves, as windows over time do, and this
+    /// is the edge.
+    pub(super) is_edge: bool,
 }
 
 impl Part {
@@ -58,11 +61,14 @@ impl Parts {
             texts.push(text);
             proofs.push(true_of_all(conjunct, schema, files)?);
         }
+        let moves: Vec<bool> = proofs.iter().map(|proof| proof.contains(&true)).collect();
         let parts = files.iter().enumerate().map(|(place, file)| {
             let left = (0..conjuncts.len()).filter(|number| !proofs[*number][place]);
             let mut key = file_text(file);
             let mut conditions = Vec::new();
+            let mut is_edge = false;
             for number in left {
+                is_edge |= moves[number];
                 key.push_str(" where ");
                 key.push_str(&texts[number]);
                 conditions.push(Arc::clone(&conjuncts[number]));
@@ -71,16 +77,12 @@ impl Parts {
                 file: file.clone(),
                 key: fragment.with(&key),
                 conditions,
+                is_edge,
             }
         });
         let parts = parts.collect();
-        // A condition that is true of whole files is one that moves, as windows over time do.
-        let fixed = texts
-            .iter()
-            .zip(&proofs)
-            .filter(|(_, proof)| !proof.contains(&true))
-            .map(|(text, _)| text);
-        let fixed: Vec<&String> = fixed.collect();
+        let fixed = texts.iter().zip(&moves).filter(|(_, moves)| !**moves);
+        let fixed: Vec<&String> = fixed.map(|(text, _)| text).collect();
         let family = format!("\nmerged {fixed:?} {}", partition_name(scan, partition));
         Ok(Self {
             parts,

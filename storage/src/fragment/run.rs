@@ -19,6 +19,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc::Sender;
 
+use super::columns::{self, FileColumns, MAX_FILE};
+use super::describe::file_text;
 use super::digest::FragmentDigest;
 use super::entry::State;
 use super::parts::{Part, Parts};
@@ -39,6 +41,7 @@ pub(super) struct Counts {
     cached: Count,
     run: Count,
     bytes_cached: Count,
+    bytes_scanned: Count,
 }
 
 impl Counts {
@@ -48,6 +51,7 @@ impl Counts {
             cached: counter("fragments_cached"),
             run: counter("fragments_run"),
             bytes_cached: counter("bytes_cached"),
+            bytes_scanned: counter("bytes_scanned"),
         }
     }
 
@@ -71,6 +75,8 @@ pub(super) struct Fragment {
     pub(super) digest: FragmentDigest,
     /// Of the merged state of these files and those that come after them.
     family: FragmentDigest,
+    /// Of the scan's table, to name columns of its files.
+    source: FragmentDigest,
     parts: Vec<Part>,
     cache: Arc<FragmentCache>,
     context: Arc<TaskContext>,
@@ -88,6 +94,7 @@ impl Fragment {
         let zone = &context.session_config().options().execution.time_zone;
         let epoch = cache.epoch(&cacheable.tables);
         let digest = FragmentDigest::of(&format!("{} {zone:?} {epoch}", cacheable.text));
+        let source = source_text(&cacheable.leaf);
         let threads = context.session_config().target_partitions();
         let partitions = file_scan(&cacheable.leaf).map_or(1, |scan| scan.file_groups.len());
         let Parts { parts, family } = Parts::of(&cacheable.leaf, partition, digest)?;
@@ -97,6 +104,7 @@ impl Fragment {
             of_joins: cacheable.of_joins.clone(),
             digest,
             family,
+            source: FragmentDigest::of(&format!("{source} {epoch}")),
             parts,
             cache: Arc::clone(cache),
             context: Arc::clone(context),
@@ -113,8 +121,11 @@ impl Fragment {
         sender: &Sender<Result<RecordBatch>>,
         counts: &Counts,
     ) -> Result<()> {
-        let wanted: HashSet<FragmentDigest> = self.parts.iter().map(|part| part.key).collect();
+        let steady = self.parts.iter().filter(|part| !part.is_edge);
+        let wanted: HashSet<FragmentDigest> = steady.map(|part| part.key).collect();
         let mut states: Vec<State> = Vec::new();
+        // What is another the next time is not merged with what is not.
+        let mut edges: Vec<State> = Vec::new();
         let mut known: Arc<HashSet<FragmentDigest>> = Arc::default();
         if let Some((state, parts)) = self.cache.merged(&self.family, &wanted).await {
             states.push(state);
@@ -132,35 +143,40 @@ impl Fragment {
             match state {
                 Some(state) => {
                     counts.hit(std::iter::once(part));
-                    states.push(state);
+                    if part.is_edge { &mut edges } else { &mut states }.push(state);
                 }
                 None => missing.push(part),
             }
         }
-        let changed = states.len() + missing.len() > 1 || known.is_empty();
+        let missing_steady = missing.iter().filter(|part| !part.is_edge).count();
+        let changed = states.len() + missing_steady > 1 || known.is_empty();
         // The first file decides whether the others are worth it.
         let mut missing = missing.into_iter();
         if let Some(first) = missing.next() {
             match self.read(first.clone(), counts.clone()).await? {
-                Ok(state) => states.push(state),
+                Ok(state) => if first.is_edge { &mut edges } else { &mut states }.push(state),
                 Err(rows) => {
                     self.cache.bypass(self.digest);
+                    states.append(&mut edges);
                     send(sender, &states, &self.schema()).await?;
                     return self.pass(rows, missing, sender, counts).await;
                 }
             }
         }
         let reads: Vec<_> = missing
-            .map(|part| Arc::clone(&self).read_aside(part.clone(), counts.clone()))
+            .map(|part| {
+                let read = Arc::clone(&self).read_aside(part.clone(), counts.clone());
+                async { (part.is_edge, read.await) }
+            })
             .collect();
         let mut reading = stream::iter(reads).buffered(self.read_ahead);
         let mut whole = true;
-        while let Some(read) = reading.next().await {
+        while let Some((is_edge, read)) = reading.next().await {
             match read? {
-                Ok(state) => states.push(state),
+                Ok(state) => if is_edge { &mut edges } else { &mut states }.push(state),
                 // Rows of one file that is not worth it; the others may be.
                 Err(mut rows) => {
-                    whole = false;
+                    whole &= is_edge;
                     while let Some(batch) = rows.try_next().await? {
                         give(sender, batch).await?;
                     }
@@ -168,12 +184,13 @@ impl Fragment {
             }
         }
         drop(reading);
-        if !whole || !changed || self.parts.len() < MERGED_FILES {
-            return send(sender, &states, &self.schema()).await;
+        if whole && changed && wanted.len() >= MERGED_FILES {
+            let merged = self.merge(&states).await?;
+            self.cache.put_merged(self.family, Arc::clone(&merged), wanted);
+            states = vec![merged];
         }
-        let merged = self.merge(&states).await?;
-        self.cache.put_merged(self.family, Arc::clone(&merged), wanted);
-        send(sender, &[merged], &self.schema()).await
+        states.append(&mut edges);
+        send(sender, &states, &self.schema()).await
     }
 
     /// [`Fragment::read`] in a task of its own, beside others.
@@ -192,8 +209,11 @@ impl Fragment {
             counts.hit(std::iter::once(&part));
             return Ok(Ok(state));
         }
-        let plan = self.over(vec![part.file.clone()], &part.conditions)?;
         counts.run.add(1);
+        let plan = match self.in_memory(&part, &counts).await? {
+            Some(scan) => over(&self.plan, &scan)?,
+            None => self.over(vec![part.file.clone()], &part.conditions)?,
+        };
         let mut rows = plan.execute(0, Arc::clone(&self.context))?;
         let mut taken: Vec<RecordBatch> = Vec::new();
         let (mut count, mut bytes) = (0, 0);
@@ -208,8 +228,46 @@ impl Fragment {
             }
         }
         let state: State = Arc::new(vec![compact(&self.schema(), &taken)?]);
-        self.cache.put(part.key, Arc::clone(&state));
+        match part.is_edge {
+            true => self.cache.put_for_now(part.key, Arc::clone(&state)),
+            false => self.cache.put(part.key, Arc::clone(&state)),
+        }
         Ok(Ok(state))
+    }
+
+    /// The scan of a file that is asked for again, from its columns in memory. Those that are not there yet are
+    /// decoded, all of their rows.
+    async fn in_memory(&self, part: &Part, counts: &Counts) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if part.file.range.is_some() || part.size() > MAX_FILE {
+            return Ok(None);
+        }
+        let Some(needed) = columns::needed(&self.leaf, &part.conditions) else {
+            return Ok(None);
+        };
+        let key = self.source.with(&file_text(&part.file));
+        let kept = self.cache.columns();
+        if !kept.is_asked_again(key) {
+            return Ok(None);
+        }
+        let _turn = self.cache.turn(key).await;
+        let mut file = kept.get(&key);
+        let missing = file.lacks(&needed);
+        if !missing.is_empty() {
+            let scan = columns::decode(&self.leaf, part.file.clone(), &missing)?;
+            let rows = scan.execute(0, Arc::clone(&self.context))?;
+            let batches: Vec<RecordBatch> = rows.try_collect().await?;
+            let scanned = scan
+                .metrics()
+                .and_then(|metrics| metrics.sum_by_name("bytes_scanned"));
+            counts
+                .bytes_scanned
+                .add(scanned.map_or(0, |bytes| bytes.as_usize()));
+            let decoded = FileColumns::of(&scan.schema(), &missing, &batches)?;
+            file = Arc::new(FileColumns::clone(&file).with(decoded));
+            kept.put(key, &file);
+        }
+        let batch_size = self.context.session_config().batch_size();
+        columns::replayed(&self.leaf, &part.conditions, &needed, &file, batch_size).map(Some)
     }
 
     /// All other files as one, as if there were no cache.
@@ -309,4 +367,13 @@ async fn give(sender: &Sender<Result<RecordBatch>>, batch: RecordBatch) -> Resul
         .send(Ok(batch))
         .await
         .map_err(|_| exec_datafusion_err!("nobody wants the rows any more"))
+}
+
+/// What a scan reads of its files, whatever a query needs of that.
+fn source_text(leaf: &Arc<dyn ExecutionPlan>) -> String {
+    let Some(scan) = file_scan(leaf) else {
+        return String::new();
+    };
+    let schema = scan.file_source().table_schema().table_schema();
+    format!("columns {:?} {schema:?}", scan.object_store_url)
 }

@@ -11,11 +11,14 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use super::FragmentDigest;
+use super::columns::Columns;
 use super::entry::{Entry, State};
 use crate::cache::{Disk, Epochs, Key, Tiers};
 
 /// Fragments that are known not to be worth it.
 const MAX_BYPASSED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(10_000);
+/// The part of its memory that columns of files may take.
+const COLUMNS_PART: usize = 4;
 /// States that are read from disk at a time.
 const READS: usize = 32;
 
@@ -25,6 +28,7 @@ pub struct FragmentCache {
     /// None if it could not be opened: then nothing is kept.
     kept: Option<Tiers<Entry>>,
     epochs: Arc<Epochs>,
+    columns: Columns,
     /// Fragments with so many groups that their states are as large as what they were made of.
     bypassed: Mutex<LruCache<FragmentDigest, ()>>,
     /// Those who compute the same state at the same time take turns.
@@ -44,7 +48,7 @@ impl FragmentCache {
         let eviction = LruConfig::default().into();
         let kept = Tiers::open(
             "fragments",
-            max_bytes,
+            max_bytes - max_bytes / COLUMNS_PART,
             disk.as_ref(),
             eviction,
             Entry::size,
@@ -57,6 +61,7 @@ impl FragmentCache {
             max_bytes,
             kept: kept.ok(),
             epochs,
+            columns: Columns::new(max_bytes / COLUMNS_PART),
             bypassed: Mutex::new(LruCache::new(MAX_BYPASSED)),
             turns: Mutex::default(),
         }
@@ -68,7 +73,13 @@ impl FragmentCache {
         self.epochs.of(path)
     }
 
+    /// Columns of files that states are computed from again and again.
+    pub(super) fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
     pub(crate) fn clear_memory(&self) {
+        self.columns.clear();
         if let Some(kept) = &self.kept {
             kept.clear_memory();
         }
@@ -125,13 +136,22 @@ impl FragmentCache {
         self.insert(family, Entry::new(state, Arc::new(parts)));
     }
 
-    fn insert(&self, key: FragmentDigest, entry: Entry) {
-        if entry.size() > self.max_bytes / 8 {
-            return;
+    /// Keeps the state over the edge of a window that moves, which is another one soon.
+    pub(super) fn put_for_now(&self, key: FragmentDigest, state: State) {
+        let entry = Entry::new(state, Arc::default());
+        if let Some(kept) = self.kept.as_ref().filter(|_| self.fits(&entry)) {
+            kept.put_in_memory(Key(key.0), entry);
         }
-        if let Some(kept) = &self.kept {
+    }
+
+    fn insert(&self, key: FragmentDigest, entry: Entry) {
+        if let Some(kept) = self.kept.as_ref().filter(|_| self.fits(&entry)) {
             kept.put(Key(key.0), entry);
         }
+    }
+
+    fn fits(&self, entry: &Entry) -> bool {
+        entry.size() <= self.max_bytes / 8
     }
 
     pub(super) fn is_bypassed(&self, fragment: &FragmentDigest) -> bool {
