@@ -203,7 +203,8 @@ async fn print(sql: &str, at: &str, zone: &str) -> Result<Fingerprint, String> {
     let state = datafusion::execution::SessionStateBuilder::new_from_existing(context.state())
         .with_execution_props(props)
         .build();
-    fingerprint::of(&plan, &state, &settings).unwrap()
+    let print = fingerprint::of(&plan, &state, &settings, false).unwrap()?;
+    Ok(print.0)
 }
 
 const NOON: &str = "2026-01-01T12:00:00Z";

@@ -22,7 +22,7 @@ mod subquery;
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -49,6 +49,8 @@ const BLOCKS_MEMORY: usize = 64 << 20;
 pub struct Job {
     pub statement: Arc<StatementContext>,
     pub plan: LogicalPlan,
+    /// The same, where someone has optimized it already.
+    pub optimized: Option<LogicalPlan>,
     pub write: Option<Write>,
 }
 
@@ -100,14 +102,16 @@ impl Dispatch {
         self.blocks.forget();
     }
 
-    /// The session in which a statement is planned.
-    pub fn session(&self, statement: &StatementContext) -> SessionState {
-        let threads = self.threads.max(self.membership.current().threads());
-        let config = session::config(&statement.settings, threads);
-        let props = ExecutionProps::new().with_query_execution_start_time(statement.now);
-        session::state(config, Arc::clone(&self.runtime))
-            .with_execution_props(props)
-            .build()
+    /// The session in which a statement is planned, one for all of it: it takes long to make.
+    pub fn session<'a>(&self, statement: &'a StatementContext) -> &'a SessionState {
+        statement.session.get_or_init(|| {
+            let threads = self.threads.max(self.membership.current().threads());
+            let config = session::config(&statement.settings, threads);
+            let props = ExecutionProps::new().with_query_execution_start_time(statement.now);
+            session::state(config, Arc::clone(&self.runtime))
+                .with_execution_props(props)
+                .build()
+        })
     }
 
     /// Runs a query, or the query part of a write, for all its rows. The first of them may still be under
@@ -132,15 +136,15 @@ impl Dispatch {
     ) -> Result<(Choice, SendableRecordBatchStream)> {
         let state = self.session(&job.statement);
         let job = &self.folded(job).await?;
-        let mut choice = self.choose(&state, job).await?;
+        let mut choice = self.choose(state, job).await?;
         decide(&choice);
         telemetry::QUERIES.with_label_values(&[choice.path.name()]).inc();
         let (plan, write) = (&job.plan, job.write.as_ref());
         let rows = match (&choice.plan, choice.path) {
-            (Some(plan), _) => self.execute(&state, job, Arc::clone(plan))?,
-            (None, Path::Staged) => staged::run(&self.staged, &state, plan, write, &job.statement).await?,
+            (Some(plan), _) => self.execute(state, job, Arc::clone(plan))?,
+            (None, Path::Staged) => staged::run(&self.staged, state, plan, write, &job.statement).await?,
             (None, Path::Local | Path::Gather | Path::Exchange) => {
-                let answer = exchange::run(&self.exchange(), &state, plan, write, &job.statement).await?;
+                let answer = exchange::run(&self.exchange(), state, plan, write, &job.statement).await?;
                 choice.plan = Some(answer.plan);
                 answer.rows
             }
@@ -150,10 +154,14 @@ impl Dispatch {
 
     /// The job with its scalar subqueries answered.
     async fn folded(&self, job: &Job) -> Result<Job> {
-        let plan = subquery::fold(self, &job.statement, job.plan.clone()).await?;
+        let (plan, optimized) = match subquery::fold(self, &job.statement, &job.plan).await? {
+            Some(folded) => (folded, None),
+            None => (job.plan.clone(), job.optimized.clone()),
+        };
         Ok(Job {
             statement: Arc::clone(&job.statement),
             plan,
+            optimized,
             write: job.write.clone(),
         })
     }
@@ -187,10 +195,7 @@ impl Dispatch {
             exchange::NoWorkers,
         )
         .map_err(from_datafusion)?;
-        Ok(SessionStateBuilder::new_from_existing(state.clone())
-            .with_config(config)
-            .build()
-            .task_ctx())
+        Ok(Arc::new(TaskContext::from(state).with_session_config(config)))
     }
 
     fn exchange(&self) -> Exchange {
