@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use watershed_core::clock::SystemClock;
 use watershed_core::{Error, Result};
 
-use super::{DashboardOptions, is_refused};
 use super::queries::Panel;
+use super::{DashboardOptions, is_refused};
 use crate::processes::{Cluster, Session};
 
 const SEED: u64 = 7;

@@ -128,6 +128,7 @@ impl Columns {
     pub(super) fn clear(&self) {
         let mut kept = self.kept.lock();
         kept.files.clear();
+        kept.seen.clear();
         kept.bytes = 0;
     }
 }

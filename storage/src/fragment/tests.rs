@@ -200,6 +200,7 @@ impl Lake {
     /// Asked twice, the first time reads `cold` files of facts and the second none; both are right.
     async fn reused(&self, sql: &str, cold: usize) {
         let right = self.uncached(sql).await;
+        self.cache.columns().clear();
         let first = self.ask(sql).await;
         assert_eq!(first.rows, right, "{sql}");
         assert_eq!((first.facts, first.cached, first.run), (cold, 0, cold), "{sql}");
@@ -236,6 +237,38 @@ async fn what_came_of_a_file_is_reused() {
     let after = lake.ask("SELECT min(x), max(x) FROM f WHERE x % 2 <> 0").await;
     assert_eq!(after.rows, ["-21|999"]);
     assert_eq!((after.facts, after.run), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_question_after_the_other_decodes_a_file_once() {
+    let lake = Lake::new().await;
+    let ask = async |sql: &str, files: usize| {
+        let asked = lake.ask(sql).await;
+        assert_eq!(asked.rows, lake.uncached(sql).await, "{sql}");
+        assert_eq!((asked.facts, asked.run), (files, 8), "{sql}");
+    };
+    ask("SELECT count(x) FROM f WHERE x > 1", 8).await;
+    // Now they are decoded, and other columns when they are needed.
+    ask("SELECT sum(x) FROM f WHERE x > 2", 8).await;
+    ask("SELECT max(x), count(*) FROM f WHERE x > 3 AND x % 2 = 0", 0).await;
+    ask("SELECT k, sum(x) FROM f WHERE x <> 4 GROUP BY k", 8).await;
+    ask(
+        "SELECT x % 10, min(k), count(k) FROM f WHERE k IS NULL OR x < 5 GROUP BY 1",
+        0,
+    )
+    .await;
+    ask(
+        "SELECT d.name, sum(x + id) FROM f JOIN d USING (k) WHERE x < 600 GROUP BY 1",
+        8,
+    )
+    .await;
+    ask(
+        "SELECT d.name, min(id), max(x) FROM f JOIN d USING (k) WHERE x < 700 GROUP BY 1",
+        0,
+    )
+    .await;
+    lake.cache.clear_memory();
+    ask("SELECT max(x), count(*) FROM f WHERE x > 13", 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
