@@ -159,6 +159,27 @@ fn an_answer_without_a_frozen_executor() {
 }
 
 #[test]
+fn a_partial_answer_is_a_row_until_it_is_whole() {
+    let mut frozen = Frozen::prepare();
+    frozen.allow();
+    frozen.session.run("RESET watershed.result_cache");
+    let cached = "SELECT completed_shards, total_shards, results LIKE '[{\"k\":0,%' FROM distributed_query_cache \
+                  ORDER BY 1";
+    frozen.while_frozen(|session, _| session.rows(QUESTION));
+    let finished = SHARDS - frozen.shards.len();
+    let row = |completed: usize| vec![completed.to_string(), SHARDS.to_string(), "true".to_owned()];
+    assert_eq!(frozen.session.rows(cached), [row(finished)]);
+    // Nobody is given it again: the next one is whole, and takes its place.
+    frozen.session.run("RESET watershed.deadline");
+    let whole = frozen.session.rows(QUESTION);
+    assert_eq!(latest(&mut frozen.session, QUESTION)[1], finished.to_string());
+    assert_eq!(frozen.session.rows(cached), [row(SHARDS)]);
+    assert_eq!(frozen.session.rows(QUESTION), whole);
+    frozen.session.run("DELETE FROM distributed_query_cache");
+    assert_eq!(frozen.session.rows(cached).len(), 0);
+}
+
+#[test]
 fn kept_shards_are_those_of_the_same_files() {
     let mut frozen = Frozen::prepare();
     frozen.allow();

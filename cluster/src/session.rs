@@ -15,8 +15,9 @@ use datafusion_distributed::{
     WorkerQueryContext, WorkerResolver,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use watershed_storage::blocks::with_blocks;
+use watershed_storage::cache::Caches;
 use watershed_storage::codec::WatershedCodec;
-use watershed_storage::fragment::FragmentCache;
 use watershed_storage::session::{self, StatementOptions};
 
 use crate::{Channels, yielding};
@@ -43,7 +44,7 @@ pub fn worker_state(
     mut context: WorkerQueryContext,
     runtime: Arc<RuntimeEnv>,
     channels: Channels,
-    fragments: Arc<FragmentCache>,
+    caches: Arc<Caches>,
     threads: usize,
 ) -> Result<SessionState> {
     let config = context.builder.config().take().unwrap_or_default();
@@ -52,10 +53,13 @@ pub fn worker_state(
     let settings = session::statement_settings(&config)?;
     let wanted = session::config(&settings, threads);
     let config = with_options_of(config, &wanted);
-    let config = with_peers(config, channels)?.with_distributed_worker_plan_rewrite_handler(
-        |event: WorkerPlanRewriteEvent<'_>| yielding(event.plan).map(WorkerPlanRewriteEventResponse::new),
-    );
-    let config = config.with_extension(fragments);
+    let (resources, blocks) = (Arc::clone(&runtime), Arc::clone(&caches.blocks));
+    let rewrite = move |event: WorkerPlanRewriteEvent<'_>| {
+        let plan = with_blocks(event.plan, &resources, &blocks)?;
+        yielding(plan).map(WorkerPlanRewriteEventResponse::new)
+    };
+    let config = with_peers(config, channels)?.with_distributed_worker_plan_rewrite_handler(rewrite);
+    let config = config.with_extension(Arc::clone(&caches.fragments));
     let builder: SessionStateBuilder = session::state(config, runtime);
     Ok(builder.build())
 }

@@ -82,6 +82,8 @@ metrics! {
     EXECUTORS: IntGauge = "watershed_executors";
     /// Executors declared dead.
     EXECUTORS_LOST: IntCounter = "watershed_executors_lost_total";
+    /// Bytes of object stores that scans of this process asked for, by where they came from.
+    DATA_CACHE_BYTES: IntCounterVec = "watershed_data_cache_bytes_total" ["from"];
     /// Commits to tables.
     COMMITS: IntCounter = "watershed_commits_total";
 }

@@ -12,7 +12,7 @@ use watershed_core::cluster::{HEARTBEAT_INTERVAL, Heartbeat, Invalidated, PROTOC
 use watershed_core::id::NodeId;
 use watershed_core::net::{ClusterSecret, Readiness};
 use watershed_core::{Error, Result, SqlState};
-use watershed_storage::fragment::FragmentCache;
+use watershed_storage::cache::Caches;
 
 /// A call that takes longer than this is as good as lost; the next one may get through.
 const CALL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(crate) struct Heart {
     /// Set while the scheduler hears us.
     pub(crate) ready: Readiness,
     /// What is to be forgotten when the scheduler says so.
-    pub(crate) fragments: Arc<FragmentCache>,
+    pub(crate) caches: Arc<Caches>,
 }
 
 /// Starts the thread, which tells `joined` once the scheduler has heard it, or refused it. It ends with
@@ -61,23 +61,19 @@ pub(crate) fn start(
 
 async fn beat(heart: Heart, joined: oneshot::Sender<Result<()>>, shutdown: CancellationToken) {
     let (mut control, mut joined) = (None, Some(joined));
-    let mut invalidated = None;
+    // What an earlier process of this name has done counts, as this one goes on with its caches.
+    let mut invalidated = heart.caches.heard();
     loop {
         let sent = tokio::time::timeout(CALL_TIMEOUT, send(&heart, invalidated, &mut control)).await;
         let mut pause = HEARTBEAT_INTERVAL;
         let heard = match sent {
             Ok(Ok(news)) => {
-                for folder in &news.folders {
-                    heart.fragments.invalidate(Some(folder));
-                }
-                if news.everything {
-                    heart.fragments.invalidate(None);
-                }
-                // That it is done is told at once.
-                if invalidated != Some(news.last) {
+                let last = news.last;
+                // That it is done is told at once; what could not be done is asked for again.
+                if forget(&heart.caches, news).await && invalidated != Some(last) {
                     pause = Duration::ZERO;
+                    invalidated = Some(last);
                 }
-                invalidated = Some(news.last);
                 // Nobody waits for it any more: then it is of no use.
                 joined.take().and_then(|joined| joined.send(Ok(())).ok());
                 true
@@ -110,6 +106,22 @@ async fn beat(heart: Heart, joined: oneshot::Sender<Result<()>>, shutdown: Cance
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::info!(%error, "the goodbye was not heard"),
             Err(_) => tracing::info!("the goodbye was not answered in time"),
+        }
+    }
+}
+
+/// Has the caches forget, and says whether they have.
+async fn forget(caches: &Arc<Caches>, news: Invalidated) -> bool {
+    let caches = Arc::clone(caches);
+    match tokio::task::spawn_blocking(move || caches.forget(&news)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, detail = error.detail(), "the caches do not forget what they should");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the caches do not forget what they should");
+            false
         }
     }
 }

@@ -12,7 +12,7 @@ use watershed_core::Result;
 use watershed_core::id::NodeId;
 use watershed_core::net::{self, ClusterSecret, Readiness};
 use watershed_core::store::StoreRoot;
-use watershed_storage::fragment::FragmentCache;
+use watershed_storage::cache::{CacheOptions, Caches};
 use watershed_storage::session::{self, Resources};
 
 use crate::heartbeat::{self, Heart};
@@ -38,8 +38,13 @@ pub struct Options {
     /// Pipelines of one task that run at a time.
     pub threads: usize,
     pub memory_limit: usize,
-    /// Where operators spill and shuffle files lie.
+    /// Where operators spill, and shuffle files and caches lie.
     pub work_dir: PathBuf,
+    /// Bytes on disk for states of fragments; 0 keeps them in memory alone.
+    pub fragment_cache_disk: usize,
+    /// Bytes in memory and on disk for data of object stores; 0 in memory keeps none.
+    pub data_cache_memory: usize,
+    pub data_cache_disk: usize,
 }
 
 /// Where an executor is, once the scheduler knows it.
@@ -67,11 +72,19 @@ pub async fn run(
     let http = net::bind(options.http).await?;
     let url = options.advertise.clone().unwrap_or_else(|| bound.url());
 
-    let fragments = Arc::new(FragmentCache::new(options.memory_limit / FRAGMENTS_PART));
+    let caches = Caches::open(CacheOptions {
+        folder: options.work_dir.join("caches"),
+        store: options.store.url().to_string(),
+        fragments_memory: options.memory_limit / FRAGMENTS_PART,
+        fragments_disk: options.fragment_cache_disk,
+        blocks_memory: options.data_cache_memory,
+        blocks_disk: options.data_cache_disk,
+    });
+    let caches = Arc::new(caches.await);
     let worker = worker::worker(
         Arc::clone(&runtime),
         channels,
-        Arc::clone(&fragments),
+        Arc::clone(&caches),
         options.threads,
     );
     let incarnation = rand::random();
@@ -85,6 +98,7 @@ pub async fn run(
     let staged = StagedExecutor::new(
         identity,
         Arc::clone(&runtime),
+        Arc::clone(&caches.blocks),
         options.secret.clone(),
         shuffle_dir,
     )?;
@@ -111,7 +125,7 @@ pub async fn run(
         memory: Arc::clone(&runtime.memory_pool),
         memory_limit: options.memory_limit,
         ready: ready.clone(),
-        fragments,
+        caches: Arc::clone(&caches),
     };
     let (heard, hears) = oneshot::channel();
     let heartbeats = heartbeat::start(heart, heard, shutdown.clone())?;
@@ -130,6 +144,7 @@ pub async fn run(
     ready.set(false);
     // The goodbye is sent while streams drain; it is over by now or will not be.
     shutdown.cancel();
+    caches.close().await;
     if let Err(panic) = tokio::task::spawn_blocking(move || heartbeats.join()).await {
         tracing::warn!(%panic, "the heartbeat thread could not be joined");
     }

@@ -12,7 +12,7 @@ use watershed_core::{Error, Result, SqlState};
 use watershed_executor::{Joined, Options};
 
 use super::options::{
-    Common, SECRET_VARIABLE, WorkDir, asked_to_stop, secret, stdin_ended, write_ready_file,
+    CacheSizes, Common, SECRET_VARIABLE, WorkDir, asked_to_stop, secret, stdin_ended, write_ready_file,
 };
 use super::report::say;
 
@@ -25,6 +25,9 @@ const ABANDONED_DRAIN: Duration = Duration::from_millis(500);
 pub struct ExecutorOptions {
     #[command(flatten)]
     pub common: Common,
+
+    #[command(flatten)]
+    pub caches: CacheSizes,
 
     /// Name in the cluster; shards are placed by it, so it should outlive restarts
     #[arg(long)]
@@ -89,6 +92,9 @@ pub(super) async fn run(options: ExecutorOptions) -> Result<()> {
             threads: options.common.threads(),
             memory_limit: options.common.memory_limit,
             work_dir: work_dir.path().to_owned(),
+            fragment_cache_disk: options.caches.fragment_cache_disk,
+            data_cache_memory: options.caches.data_cache_memory,
+            data_cache_disk: options.caches.data_cache_disk,
         },
         joined,
         shutdown.clone(),

@@ -32,7 +32,7 @@ pub struct Common {
     #[arg(long, default_value = "2GiB", value_parser = bytes)]
     pub memory_limit: usize,
 
-    /// Folder for spilling; a temporary one by default
+    /// Folder for spilling and for an executor's caches; a temporary one by default
     #[arg(long)]
     pub work_dir: Option<PathBuf>,
 
@@ -52,6 +52,22 @@ impl Common {
     pub fn store(&self) -> Result<StoreRoot> {
         StoreRoot::open(&self.store)
     }
+}
+
+/// How large an executor's caches may get.
+#[derive(Debug, Clone, Args)]
+pub struct CacheSizes {
+    /// Disk for what parts of queries came to over files; 0 keeps them in memory alone
+    #[arg(long, default_value = "256MiB", value_parser = bytes_or_none)]
+    pub fragment_cache_disk: usize,
+
+    /// Memory for data of object stores such as S3; 0 keeps none, on disk neither
+    #[arg(long, default_value = "64MiB", value_parser = bytes_or_none)]
+    pub data_cache_memory: usize,
+
+    /// Disk for data of object stores; 0 keeps it in memory alone
+    #[arg(long, default_value = "1GiB", value_parser = bytes_or_none)]
+    pub data_cache_disk: usize,
 }
 
 /// A folder to work in, removed at the end where it is a temporary one.
@@ -88,6 +104,13 @@ fn bytes(text: &str) -> std::result::Result<usize, String> {
         .and_then(|bytes| usize::try_from(bytes).ok())
         .filter(|bytes| *bytes >= 16 << 20)
         .ok_or_else(|| "write a size of at least 16MiB, such as 2GiB".to_owned())
+}
+
+fn bytes_or_none(text: &str) -> std::result::Result<usize, String> {
+    if text == "0" {
+        return Ok(0);
+    }
+    bytes(text).map_err(|error| format!("{error}, or 0"))
 }
 
 /// The cluster's secret, from a file or the environment.

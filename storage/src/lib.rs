@@ -11,8 +11,11 @@
 //! ```
 //!
 //! Reading order: [`layout`], [`error`], [`log`], [`delta`], [`table`], [`external`], [`write`],
-//! [`codec`], [`session`].
+//! [`fragment`], [`blocks`], [`cache`], [`codec`],
+//! [`session`].
 
+pub mod blocks;
+pub mod cache;
 pub mod codec;
 pub mod delta;
 pub mod error;

@@ -3,13 +3,14 @@
 use super::{crates, none, read, sources};
 
 /// A library and the crates that may name it. `""` is the binary.
-const LIBRARIES: [(&str, &[&str]); 14] = [
+const LIBRARIES: [(&str, &[&str]); 15] = [
     ("sqlparser", &["sql"]),
     ("deltalake_core", &["storage"]),
     ("datafusion_distributed", &["cluster", "executor", "scheduler"]),
     ("ballista_core", &["cluster", "executor", "scheduler"]),
     ("ballista_executor", &["executor"]),
     ("ballista_scheduler", &["scheduler"]),
+    ("foyer", &["storage"]),
     ("arrow_flight", &["client", "cluster", "executor", "scheduler"]),
     ("rustyline", &["client"]),
     ("rcgen", &["core"]),

@@ -14,12 +14,14 @@ use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngin
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::TaskContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use datafusion::prelude::SessionConfig;
 use tokio_util::sync::CancellationToken;
 use watershed_cluster::staged::portable;
 use watershed_cluster::yielding;
+use watershed_storage::blocks::{BlockCache, with_blocks};
 
 use super::errors::{PortableErrorsExec, ended};
 use super::jobs::{Jobs, RunningTask};
@@ -27,14 +29,23 @@ use super::reader::{Files, StageReaderExec};
 
 pub(super) struct Engine {
     inner: DefaultExecutionEngine,
+    runtime: Arc<RuntimeEnv>,
+    blocks: Arc<BlockCache>,
     files: Files,
     jobs: Arc<Jobs>,
 }
 
 impl Engine {
-    pub(super) fn new(files: Files, jobs: Arc<Jobs>) -> Self {
+    pub(super) fn new(
+        runtime: Arc<RuntimeEnv>,
+        blocks: Arc<BlockCache>,
+        files: Files,
+        jobs: Arc<Jobs>,
+    ) -> Self {
         Self {
             inner: DefaultExecutionEngine::new(),
+            runtime,
+            blocks,
             files,
             jobs,
         }
@@ -60,7 +71,8 @@ impl ExecutionEngine for Engine {
             }
             None => Ok(Transformed::no(node)),
         })?;
-        let plan = prepared(plan.data, &running.end)?;
+        let plan = with_blocks(plan.data, &self.runtime, &self.blocks)?;
+        let plan = prepared(plan, &running.end)?;
         let stage = self.inner.create_query_stage_exec(
             job_id,
             stage_id,

@@ -31,6 +31,7 @@ use watershed_core::id::NodeId;
 use watershed_core::net::{self, ClusterSecret, MAX_MESSAGE_BYTES};
 use watershed_core::settings::Settings;
 use watershed_core::{Error, Result, SqlState};
+use watershed_storage::blocks::BlockCache;
 use watershed_storage::session;
 
 use engine::Engine;
@@ -63,6 +64,7 @@ impl StagedExecutor {
     pub(crate) fn new(
         identity: Identity,
         runtime: Arc<RuntimeEnv>,
+        blocks: Arc<BlockCache>,
         secret: ClusterSecret,
         work_dir: PathBuf,
     ) -> Result<Self> {
@@ -92,6 +94,7 @@ impl StagedExecutor {
             Arc::clone(&runtime),
         );
         let functions = BallistaFunctionRegistry::from(&state.build());
+        let engine = Engine::new(Arc::clone(&runtime), blocks, files, Arc::clone(&jobs));
         let executor = Executor::new(
             registration,
             &work_dir.to_string_lossy(),
@@ -101,7 +104,7 @@ impl StagedExecutor {
             Arc::new(functions),
             Arc::new(LoggingMetricsCollector::default()),
             identity.threads,
-            Arc::new(Engine::new(files, Arc::clone(&jobs))),
+            Arc::new(engine),
         );
         Ok(Self {
             executor: Arc::new(executor),

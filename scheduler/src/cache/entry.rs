@@ -29,6 +29,9 @@ pub struct About {
     /// The same, by identity and version.
     pub versions: Vec<(String, String)>,
     pub shards: u64,
+    /// Of a partial answer, the shards that it lacks.
+    #[serde(default)]
+    pub missing_shards: u64,
     /// The plan's key, whatever the versions.
     pub plan: String,
     pub created_at: DateTime<Utc>,

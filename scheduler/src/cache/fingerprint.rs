@@ -66,12 +66,14 @@ pub struct Fingerprint {
 /// Why a query has no fingerprint, as words for people.
 pub type Bypass = String;
 
-/// The fingerprint of a query that is bound and allowed.
+/// The fingerprint of a query that is bound and allowed, and its optimized plan. `momentary` says that it is
+/// known to be.
 pub fn of(
     plan: &LogicalPlan,
     state: &SessionState,
     settings: &Settings,
-) -> Result<std::result::Result<Fingerprint, Bypass>> {
+    momentary: bool,
+) -> Result<std::result::Result<(Fingerprint, LogicalPlan), Bypass>> {
     let functions = functions(plan).map_err(from_datafusion)?;
     if let Some(name) = functions.volatile {
         return Ok(Err(format!("{name}() gives another value every time")));
@@ -80,43 +82,46 @@ pub fn of(
         Ok(encoded) => encoded,
         Err(why) => return Ok(Err(why)),
     };
-    // Clocks are folded by now. If a microsecond more makes another plan, this one is never asked again;
-    // date_trunc('hour', now()) folds to the same for an hour.
-    let momentary = match (
-        functions.stable,
-        &state.execution_props().query_execution_start_time,
-    ) {
-        (true, Some(now)) => {
-            let later = now
-                .checked_add_signed(chrono::TimeDelta::microseconds(1))
-                .unwrap_or(*now);
-            let props = state
-                .execution_props()
-                .clone()
-                .with_query_execution_start_time(later);
-            let state = SessionStateBuilder::new_from_existing(state.clone())
-                .with_execution_props(props)
-                .build();
-            encode(plan, &state, settings)?.map_or(true, |second| second.text != first.text)
-        }
-        (true, None) => true,
-        (false, _) => false,
-    };
+    let momentary = functions.stable
+        && (momentary
+            || differs(&first, plan, state, settings, 1)? && differs(&first, plan, state, settings, -1)?);
     let mut text = first.text;
     let plan = Key::of(&text);
     for pin in &first.pins {
         write_to(&mut text, format_args!("\n{:?}@{:?}", pin.identity, pin.version));
     }
-    Ok(Ok(Fingerprint {
+    let print = Fingerprint {
         key: Key::of(&text),
         plan,
         pins: first.pins,
         clocked: functions.stable,
         momentary,
-    }))
+    };
+    Ok(Ok((print, first.optimized)))
+}
+
+/// Whether the plan is another so many microseconds from now. Clocks are folded by then: if it is both before
+/// and after, this one is never asked again, while date_trunc('hour', now()) folds to the same for an hour.
+fn differs(
+    first: &Encoded,
+    plan: &LogicalPlan,
+    state: &SessionState,
+    settings: &Settings,
+    microseconds: i64,
+) -> Result<bool> {
+    let props = state.execution_props();
+    let other = props
+        .query_execution_start_time
+        .and_then(|now| now.checked_add_signed(chrono::TimeDelta::microseconds(microseconds)));
+    let Some(other) = other else { return Ok(true) };
+    let state = SessionStateBuilder::new_from_existing(state.clone())
+        .with_execution_props(props.clone().with_query_execution_start_time(other))
+        .build();
+    Ok(encode(plan, &state, settings)?.map_or(true, |second| second.text != first.text))
 }
 
 struct Encoded {
+    optimized: LogicalPlan,
     text: String,
     pins: Vec<Pin>,
 }
@@ -139,6 +144,7 @@ fn encode(
                 write_to(&mut encoder.text, format_args!("{:?};", field.data_type()));
             }
             Ok(Ok(Encoded {
+                optimized,
                 text: encoder.text,
                 pins: encoder.pins,
             }))

@@ -61,6 +61,8 @@ struct Inner {
     local: Mutex<Local>,
     /// The last answers over versions that have passed, by plan, for those who ask for no more.
     outdated: Mutex<Local>,
+    /// Partial answers, to be looked at: nobody is given one again.
+    partial: Mutex<Local>,
     distributed: Distributed,
     flights: Arc<InFlight>,
     texts: texts::Texts,
@@ -87,7 +89,8 @@ impl ResultCache {
             events: Events::new(Arc::clone(&clock)),
             clock,
             local: Mutex::new(Local::new(layers.local)),
-            outdated: Mutex::new(Local::new(outdated_limits(layers.local))),
+            outdated: Mutex::new(Local::new(side_limits(layers.local))),
+            partial: Mutex::new(Local::new(side_limits(layers.local))),
             layers: Mutex::new(layers),
             distributed: Distributed::new(root),
             flights: Arc::default(),
@@ -116,8 +119,10 @@ impl ResultCache {
                 .lock()
                 .set_limits(layers.local, self.0.clock.elapsed());
             self.note(Layer::Local, &removed);
-            let limits = outdated_limits(layers.local);
-            self.0.outdated.lock().set_limits(limits, self.0.clock.elapsed());
+            let limits = side_limits(layers.local);
+            for side in [&self.0.outdated, &self.0.partial] {
+                side.lock().set_limits(limits, self.0.clock.elapsed());
+            }
         }
     }
 
@@ -176,6 +181,7 @@ impl ResultCache {
             return;
         }
         let entry = Arc::new(entry);
+        self.0.partial.lock().remove(&key);
         self.keep(key, Arc::clone(&entry), Duration::ZERO);
         let kept = self.0.local.lock().get(&key, self.0.clock.elapsed()).is_some();
         lead.end(if kept { Outcome::Cached } else { Outcome::NotShared });
@@ -186,6 +192,15 @@ impl ResultCache {
                 inner.distributed.put(key, &entry, limits).await;
             });
         }
+    }
+
+    /// Shows a partial answer until there is a whole one.
+    pub(crate) fn show_partial(&self, key: Key, entry: Entry) {
+        let now = self.0.clock.elapsed();
+        self.0
+            .partial
+            .lock()
+            .put(key, Arc::new(entry), Duration::ZERO, now);
     }
 
     fn keep(&self, key: Key, entry: Arc<Entry>, age: Duration) {
@@ -236,6 +251,7 @@ impl ResultCache {
                     .iter()
                     .any(|(table, version)| *table == pin.identity && is_newer(&pin.version, version))
             };
+            self.0.partial.lock().take(|_, entry| outdated(&entry.about));
             let removed = self.take_local(|_, entry| outdated(&entry.about));
             if !removed.is_empty() {
                 self.0.events.record(&pin.table, "commit");
@@ -291,7 +307,8 @@ impl ResultCache {
     /// What is asked to be forgotten is forgotten in every form.
     fn remove_local(&self, which: impl Fn(&Key, &Entry) -> bool) -> usize {
         self.0.outdated.lock().take(&which);
-        self.take_local(which).len()
+        let partial = self.0.partial.lock().take(&which).len();
+        self.take_local(which).len() + partial
     }
 
     fn take_local(&self, which: impl Fn(&Key, &Entry) -> bool) -> Vec<Arc<Entry>> {
@@ -300,7 +317,10 @@ impl ResultCache {
 
     /// Removes from memory what is too old or too much. It is called every second or so.
     pub fn sweep(&self) {
-        let removed = self.0.local.lock().trim(self.0.clock.elapsed());
+        let now = self.0.clock.elapsed();
+        self.0.outdated.lock().trim(now);
+        self.0.partial.lock().trim(now);
+        let removed = self.0.local.lock().trim(now);
         self.note(Layer::Local, &removed);
     }
 
@@ -338,8 +358,8 @@ impl ResultCache {
     }
 }
 
-/// Of answers over versions that have passed: a part of what the others may take.
-fn outdated_limits(local: Option<Limits>) -> Option<Limits> {
+/// Of answers that are only good for some: a part of what the others may take.
+fn side_limits(local: Option<Limits>) -> Option<Limits> {
     local.map(|limits| Limits {
         max_bytes: limits.max_bytes / 8,
         ..limits

@@ -68,6 +68,7 @@ mod tests {
             versions: Vec::new(),
             plan: String::new(),
             shards: 0,
+            missing_shards: 0,
             created_at: DateTime::UNIX_EPOCH,
         };
         let check = |given: &[&str], named: bool| {

@@ -24,15 +24,13 @@ pub struct EntryRecord {
 }
 
 impl ResultCache {
-    /// What is cached and what runs, the latest used first.
+    /// What runs, what is cached and what came to a part of an answer, the latest used first.
     pub fn entries(&self) -> Result<Vec<EntryRecord>> {
-        let kept: Vec<(Key, Arc<Entry>)> = {
-            let local = self.0.local.lock();
-            local
-                .iter()
-                .map(|(key, entry)| (*key, Arc::clone(entry)))
-                .collect()
-        };
+        let mut kept: Vec<(Key, Arc<Entry>)> = Vec::new();
+        for layer in [&self.0.local, &self.0.partial] {
+            let layer = layer.lock();
+            kept.extend(layer.iter().map(|(key, entry)| (*key, Arc::clone(entry))));
+        }
         let running = self.0.flights.running().into_iter().map(|running| EntryRecord {
             hash: running.key.to_string(),
             principal: running.principal,
@@ -49,7 +47,7 @@ impl ResultCache {
                 principal: entry.about.principal.clone(),
                 tables: entry.about.reads.clone(),
                 results: entry.json()?,
-                completed_shards: entry.about.shards,
+                completed_shards: entry.about.shards.saturating_sub(entry.about.missing_shards),
                 total_shards: entry.about.shards,
                 created_at: entry.about.created_at,
             });

@@ -30,6 +30,7 @@ fn entry(rows: i64, created_at: DateTime<Utc>) -> Entry {
         tables: vec!["public.t".to_owned()],
         versions: vec![("id".to_owned(), "3".to_owned())],
         shards: 4,
+        missing_shards: 0,
         plan: key(9).to_string(),
         created_at,
     };
@@ -202,7 +203,8 @@ async fn print(sql: &str, at: &str, zone: &str) -> Result<Fingerprint, String> {
     let state = datafusion::execution::SessionStateBuilder::new_from_existing(context.state())
         .with_execution_props(props)
         .build();
-    fingerprint::of(&plan, &state, &settings).unwrap()
+    let print = fingerprint::of(&plan, &state, &settings, false).unwrap()?;
+    Ok(print.0)
 }
 
 const NOON: &str = "2026-01-01T12:00:00Z";

@@ -62,6 +62,8 @@ struct Known {
     /// As planning described it.
     prepared: Option<Arc<Prepared>>,
     answer: Option<KnownAnswer>,
+    /// It hangs on an instant that does not come again, whenever it is asked.
+    momentary: bool,
 }
 
 /// Where the answer lies, as long as the tables have these versions.
@@ -88,6 +90,14 @@ impl Texts {
 
     pub(crate) fn answer(&self, key: &TextKey) -> Option<KnownAnswer> {
         self.0.lock().get(key)?.answer.clone()
+    }
+
+    pub(crate) fn is_momentary(&self, key: &TextKey) -> bool {
+        self.0.lock().get(key).is_some_and(|known| known.momentary)
+    }
+
+    pub(crate) fn learn_momentary(&self, key: TextKey) {
+        self.0.lock().get_or_insert_mut(key, Known::default).momentary = true;
     }
 
     pub(crate) fn learn_prepared(&self, key: TextKey, prepared: Arc<Prepared>) {

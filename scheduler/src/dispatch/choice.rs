@@ -46,9 +46,12 @@ pub struct Choice {
 
 pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job) -> Result<Choice> {
     let noted = job.statement.scans.len();
-    let plan = physical::plan(state, &job.plan, job.write.as_ref())
-        .await
-        .map_err(from_datafusion)?;
+    let write = job.write.as_ref();
+    let plan = match &job.optimized {
+        Some(optimized) => physical::plan_optimized(optimized, state, write).await,
+        None => physical::plan(state, &job.plan, write).await,
+    };
+    let plan = plan.map_err(from_datafusion)?;
     let local = |why: String| Choice {
         path: Path::Local,
         why,

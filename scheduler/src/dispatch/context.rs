@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
+use datafusion::execution::SessionState;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::{NodeId, StatementId};
@@ -32,6 +33,8 @@ pub struct StatementContext {
     pub terms: Terms,
     /// Set before the rows end, if some are missing.
     pub note: PartialNote,
+    /// Made when it is first planned.
+    pub(super) session: OnceLock<SessionState>,
     standing: Mutex<Standing>,
     suspects: Mutex<Vec<NodeId>>,
     /// Executors that were out of use when it first asked who there is.
@@ -43,6 +46,8 @@ pub struct StatementContext {
 pub struct Counters {
     pub rows: AtomicU64,
     pub bytes_scanned: AtomicU64,
+    /// Of these, what came from a cache of data.
+    pub data_bytes_cached: AtomicU64,
     pub rows_scanned: AtomicU64,
     pub retries: AtomicU64,
     pub completed_shards: AtomicU64,
@@ -93,6 +98,7 @@ impl StatementContext {
             scans: ScanLog::default(),
             counters: Counters::default(),
             note: PartialNote::default(),
+            session: OnceLock::new(),
             standing: Mutex::default(),
             suspects: Mutex::default(),
             spared: OnceLock::new(),

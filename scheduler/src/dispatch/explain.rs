@@ -35,10 +35,10 @@ pub async fn explain(dispatch: &Dispatch, job: &Job, request: Request) -> Result
     let job = &dispatch.folded(job).await?;
     let optimized = state.optimize(&job.plan).map_err(from_datafusion)?;
     rows.push(("logical_plan", optimized.display_indent().to_string()));
-    let choice = dispatch.choose(&state, job).await?;
+    let choice = dispatch.choose(state, job).await?;
     rows.push(("path", format!("{}: {}", choice.path.name(), choice.why)));
     if request.analyze {
-        analyze(dispatch, &state, job, choice, &mut rows).await?;
+        analyze(dispatch, state, job, choice, &mut rows).await?;
         return answer(rows);
     }
     let (plan, write, statement) = (&job.plan, job.write.as_ref(), &job.statement);
@@ -46,16 +46,13 @@ pub async fn explain(dispatch: &Dispatch, job: &Job, request: Request) -> Result
         (Some(plan), _) => plan,
         (None, Path::Staged) => {
             let stages =
-                staged::explain(&dispatch.staged, &state, plan, write, statement, request.verbose).await?;
+                staged::explain(&dispatch.staged, state, plan, write, statement, request.verbose).await?;
             rows.extend(scans(job));
             rows.extend(stages.into_iter().map(|stage| ("physical_plan", stage)));
             return answer(rows);
         }
         (None, Path::Local | Path::Gather | Path::Exchange) => {
-            dispatch
-                .exchange()
-                .explain(&state, plan, write, statement)
-                .await?
+            dispatch.exchange().explain(state, plan, write, statement).await?
         }
     };
     rows.extend(scans(job));

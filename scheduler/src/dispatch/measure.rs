@@ -14,6 +14,8 @@ use super::context::{Counters, StatementContext};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Scanned {
     pub(super) bytes: u64,
+    /// Of these, what came from a cache of data.
+    pub(super) cached: u64,
     pub(super) rows: u64,
 }
 
@@ -23,6 +25,9 @@ impl Scanned {
         match metrics.sum_by_name("bytes_scanned") {
             Some(bytes) => Self {
                 bytes: bytes.as_usize() as u64,
+                cached: metrics
+                    .sum_by_name("data_bytes_cached")
+                    .map_or(0, |cached| cached.as_usize() as u64),
                 rows: metrics.output_rows().unwrap_or_default() as u64,
             },
             None => Self::default(),
@@ -41,12 +46,14 @@ impl Scanned {
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             bytes: self.bytes + other.bytes,
+            cached: self.cached + other.cached,
             rows: self.rows + other.rows,
         }
     }
 
     pub(super) fn note(self, counters: &Counters) {
         Counters::add(&counters.bytes_scanned, self.bytes);
+        Counters::add(&counters.data_bytes_cached, self.cached);
         Counters::add(&counters.rows_scanned, self.rows);
     }
 }

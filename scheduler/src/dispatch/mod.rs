@@ -22,12 +22,13 @@ mod subquery;
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use watershed_cluster::{Channels, session as cluster_session, yielding};
 use watershed_core::{Result, telemetry};
+use watershed_storage::blocks::{BlockCache, with_blocks};
 use watershed_storage::error::from_datafusion;
 use watershed_storage::session;
 
@@ -41,10 +42,15 @@ use gather::KeptShards;
 use partial::Standing;
 use staged::Staged;
 
+/// Bytes of object stores that this process keeps in memory.
+const BLOCKS_MEMORY: usize = 64 << 20;
+
 /// A query, or the query part of a write.
 pub struct Job {
     pub statement: Arc<StatementContext>,
     pub plan: LogicalPlan,
+    /// The same, where someone has optimized it already.
+    pub optimized: Option<LogicalPlan>,
     pub write: Option<Write>,
 }
 
@@ -59,6 +65,8 @@ pub struct Dispatch {
     threads: usize,
     /// Shards that finished for answers that were partial.
     kept: Arc<KeptShards>,
+    /// Data of object stores that this process has read.
+    blocks: Arc<BlockCache>,
 }
 
 impl Dispatch {
@@ -76,6 +84,7 @@ impl Dispatch {
             staged,
             threads,
             kept: Arc::default(),
+            blocks: Arc::new(BlockCache::in_memory(BLOCKS_MEMORY)),
         }
     }
 
@@ -88,14 +97,21 @@ impl Dispatch {
         &self.membership
     }
 
-    /// The session in which a statement is planned.
-    pub fn session(&self, statement: &StatementContext) -> SessionState {
-        let threads = self.threads.max(self.membership.current().threads());
-        let config = session::config(&statement.settings, threads);
-        let props = ExecutionProps::new().with_query_execution_start_time(statement.now);
-        session::state(config, Arc::clone(&self.runtime))
-            .with_execution_props(props)
-            .build()
+    /// Forgets the data that this process has read.
+    pub fn forget(&self) {
+        self.blocks.forget();
+    }
+
+    /// The session in which a statement is planned, one for all of it: it takes long to make.
+    pub fn session<'a>(&self, statement: &'a StatementContext) -> &'a SessionState {
+        statement.session.get_or_init(|| {
+            let threads = self.threads.max(self.membership.current().threads());
+            let config = session::config(&statement.settings, threads);
+            let props = ExecutionProps::new().with_query_execution_start_time(statement.now);
+            session::state(config, Arc::clone(&self.runtime))
+                .with_execution_props(props)
+                .build()
+        })
     }
 
     /// Runs a query, or the query part of a write, for all its rows. The first of them may still be under
@@ -120,15 +136,15 @@ impl Dispatch {
     ) -> Result<(Choice, SendableRecordBatchStream)> {
         let state = self.session(&job.statement);
         let job = &self.folded(job).await?;
-        let mut choice = self.choose(&state, job).await?;
+        let mut choice = self.choose(state, job).await?;
         decide(&choice);
         telemetry::QUERIES.with_label_values(&[choice.path.name()]).inc();
         let (plan, write) = (&job.plan, job.write.as_ref());
         let rows = match (&choice.plan, choice.path) {
-            (Some(plan), _) => self.execute(&state, job, Arc::clone(plan))?,
-            (None, Path::Staged) => staged::run(&self.staged, &state, plan, write, &job.statement).await?,
+            (Some(plan), _) => self.execute(state, job, Arc::clone(plan))?,
+            (None, Path::Staged) => staged::run(&self.staged, state, plan, write, &job.statement).await?,
             (None, Path::Local | Path::Gather | Path::Exchange) => {
-                let answer = exchange::run(&self.exchange(), &state, plan, write, &job.statement).await?;
+                let answer = exchange::run(&self.exchange(), state, plan, write, &job.statement).await?;
                 choice.plan = Some(answer.plan);
                 answer.rows
             }
@@ -138,10 +154,14 @@ impl Dispatch {
 
     /// The job with its scalar subqueries answered.
     async fn folded(&self, job: &Job) -> Result<Job> {
-        let plan = subquery::fold(self, &job.statement, job.plan.clone()).await?;
+        let (plan, optimized) = match subquery::fold(self, &job.statement, &job.plan).await? {
+            Some(folded) => (folded, None),
+            None => (job.plan.clone(), job.optimized.clone()),
+        };
         Ok(Job {
             statement: Arc::clone(&job.statement),
             plan,
+            optimized,
             write: job.write.clone(),
         })
     }
@@ -149,7 +169,8 @@ impl Dispatch {
     /// The choice alone.
     pub async fn choose(&self, state: &SessionState, job: &Job) -> Result<Choice> {
         let mut choice = choice::choose(self, state, job).await?;
-        choice.plan = choice.plan.map(yielding).transpose().map_err(from_datafusion)?;
+        let prepare = |plan| yielding(with_blocks(plan, &self.runtime, &self.blocks)?);
+        choice.plan = choice.plan.map(prepare).transpose().map_err(from_datafusion)?;
         Ok(choice)
     }
 
@@ -174,10 +195,7 @@ impl Dispatch {
             exchange::NoWorkers,
         )
         .map_err(from_datafusion)?;
-        Ok(SessionStateBuilder::new_from_existing(state.clone())
-            .with_config(config)
-            .build()
-            .task_ctx())
+        Ok(Arc::new(TaskContext::from(state).with_session_config(config)))
     }
 
     fn exchange(&self) -> Exchange {

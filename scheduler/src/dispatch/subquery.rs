@@ -23,19 +23,19 @@ const MAX_SUBQUERIES: usize = 64;
 pub(super) fn fold<'a>(
     dispatch: &'a Dispatch,
     statement: &'a Arc<StatementContext>,
-    plan: LogicalPlan,
-) -> BoxFuture<'a, Result<LogicalPlan>> {
+    plan: &'a LogicalPlan,
+) -> BoxFuture<'a, Result<Option<LogicalPlan>>> {
     Box::pin(async move {
-        let found = find(&plan).map_err(from_datafusion)?;
+        let found = find(plan).map_err(from_datafusion)?;
         if found.is_empty() || found.len() > MAX_SUBQUERIES {
-            return Ok(plan);
+            return Ok(None);
         }
         let mut values = Vec::with_capacity(found.len());
         for subquery in found {
             let value = answer(dispatch, statement, &subquery).await?;
             values.push((subquery, value));
         }
-        replace(plan, &values).map_err(from_datafusion)
+        replace(plan.clone(), &values).map(Some).map_err(from_datafusion)
     })
 }
 
@@ -73,6 +73,7 @@ async fn answer(
     let job = Job {
         statement: Arc::clone(statement),
         plan,
+        optimized: None,
         write: None,
     };
     let (_, mut rows) = dispatch.run(&job).await?;

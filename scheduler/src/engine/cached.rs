@@ -32,7 +32,11 @@ impl Engine {
         let context = self.begin(session.settings());
         let catalog = self.newest_catalog().await?;
         let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
-        let known = text.and_then(|text| self.parts().cache.texts().answer(&text));
+        let texts = self.parts().cache.texts();
+        if text.as_ref().is_some_and(|text| texts.is_momentary(text)) {
+            return Ok(None);
+        }
+        let known = text.and_then(|text| texts.answer(&text));
         if let Some(known) = known
             && self.is_current(&known).await?
         {
@@ -46,8 +50,9 @@ impl Engine {
             return Ok(None);
         };
         let state = self.parts().dispatch.session(&context);
-        let print = fingerprint::of(&plan, &state, &context.settings)?;
-        Ok(print.ok().filter(|print| !print.momentary).map(|print| print.key))
+        let print = fingerprint::of(&plan, state, &context.settings, false)?;
+        let print = print.ok().map(|(print, _)| print);
+        Ok(print.filter(|print| !print.momentary).map(|print| print.key))
     }
 
     /// Whether the tables of an answer are at the versions that it is of.
@@ -88,14 +93,16 @@ impl Running<'_> {
         let parts = self.engine.parts();
         if !self.context.settings.is_on(RESULT_CACHE) {
             self.guard.cache("bypass", "watershed.result_cache is 'off'");
-            return self.run(plan).await.map(|(_, rows)| rows);
+            return self.run(plan, None).await.map(|(_, rows)| rows);
         }
         let state = parts.dispatch.session(self.context);
-        let print = match fingerprint::of(&plan, &state, &self.context.settings)? {
-            Ok(print) => print,
+        let text = self.remember.as_ref().map(|(text, _)| text);
+        let momentary = text.is_some_and(|text| parts.cache.texts().is_momentary(text));
+        let (print, optimized) = match fingerprint::of(&plan, state, &self.context.settings, momentary)? {
+            Ok(found) => found,
             Err(why) => {
                 self.guard.cache("bypass", &why);
-                return self.run(plan).await.map(|(_, rows)| rows);
+                return self.run(plan, None).await.map(|(_, rows)| rows);
             }
         };
         self.guard.print(&print);
@@ -103,7 +110,10 @@ impl Running<'_> {
         if print.momentary {
             self.guard
                 .cache("bypass", "it hangs on an instant that does not come again");
-            return self.run(plan).await.map(|(_, rows)| rows);
+            if let Some((text, _)) = self.remember.take() {
+                parts.cache.texts().learn_momentary(text);
+            }
+            return self.run(plan, Some(optimized)).await.map(|(_, rows)| rows);
         }
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
         let mut waited = false;
@@ -140,7 +150,7 @@ impl Running<'_> {
         };
         self.guard
             .cache("miss", "nobody has asked this of these versions");
-        let (path, rows) = self.run(plan).await?;
+        let (path, rows) = self.run(plan, Some(optimized)).await?;
         match lead {
             Some(lead) => self.lead(lead, print, path, rows).await,
             None => Ok(rows),
@@ -189,10 +199,15 @@ impl Running<'_> {
         });
     }
 
-    async fn run(&self, plan: LogicalPlan) -> Result<(Path, SendableRecordBatchStream)> {
+    async fn run(
+        &self,
+        plan: LogicalPlan,
+        optimized: Option<LogicalPlan>,
+    ) -> Result<(Path, SendableRecordBatchStream)> {
         let job = Job {
             statement: Arc::clone(self.context),
             plan,
+            optimized,
             write: None,
         };
         let (choice, rows) = self.engine.parts().dispatch.answer(&job).await?;
@@ -249,7 +264,8 @@ impl Running<'_> {
             let rows = taken.chain(rows);
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
         }
-        if self.context.partial().is_none() && self.is_exact(&print).await {
+        let partial = self.context.partial();
+        if self.is_exact(&print).await {
             let about = About {
                 principal: self.session.principal.name().to_owned(),
                 reads: self.reads.to_vec(),
@@ -259,13 +275,23 @@ impl Running<'_> {
                     .iter()
                     .map(|pin| (pin.identity.clone(), pin.version.clone()))
                     .collect(),
-                shards: self.shards(),
+                shards: partial
+                    .as_ref()
+                    .map_or_else(|| self.shards(), |partial| partial.total_shards),
+                missing_shards: partial.as_ref().map_or(0, |partial| {
+                    partial.total_shards.saturating_sub(partial.completed_shards)
+                }),
                 plan: print.plan.to_string(),
                 created_at: self.context.now,
             };
             let entry = Entry::new(about, &schema, &taken)?;
-            parts.cache.store(print.key, lead, entry, path != Path::Local);
-            self.remember(print, &schema);
+            if partial.is_some() {
+                parts.cache.show_partial(print.key, entry);
+                lead.end(Outcome::NotShared);
+            } else {
+                parts.cache.store(print.key, lead, entry, path != Path::Local);
+                self.remember(print, &schema);
+            }
         } else {
             lead.end(Outcome::NotShared);
         }
@@ -285,7 +311,7 @@ impl Running<'_> {
     async fn is_exact(&self, print: &Fingerprint) -> bool {
         let state = self.engine.parts().dispatch.session(self.context);
         for pin in &print.pins {
-            if !pin.holds(&state).await {
+            if !pin.holds(state).await {
                 return false;
             }
         }

@@ -26,6 +26,7 @@ impl Engine {
         }
         if let Some(pending) = parts.confirmations.pending(catalog.invalidations()).await {
             parts.cache.invalidate(pending.keys()).await?;
+            parts.dispatch.forget();
             pending.done();
             self.settle_invalidations();
         }

@@ -27,7 +27,7 @@ pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
         Op::CreateTable { layout, .. } => parts.delta.create(layout).await?,
         Op::CreateExternal { def, .. } => {
             let state = parts.dispatch.session(running.context);
-            let inferred = infer(def, &state).await?;
+            let inferred = infer(def, state).await?;
             def.columns = inferred.columns;
             def.partition_by = inferred.partition_by;
         }

@@ -31,6 +31,7 @@ impl Running<'_> {
             Plan::Query(plan) => Job {
                 statement: Arc::clone(self.context),
                 plan,
+                optimized: None,
                 write: None,
             },
             Plan::Insert { table, input } if !analyze => {
@@ -38,6 +39,7 @@ impl Running<'_> {
                 Job {
                     statement: Arc::clone(self.context),
                     plan: input,
+                    optimized: None,
                     write: Some(write),
                 }
             }
@@ -56,13 +58,13 @@ impl Running<'_> {
         let settings = &self.context.settings;
         let state = parts.dispatch.session(self.context);
         let layers = parts.cache.layers();
-        let (key, refused) = match fingerprint::of(plan, &state, settings)? {
+        let (key, refused) = match fingerprint::of(plan, state, settings, false)? {
             Err(why) => (None, Some(why)),
-            Ok(print) if print.momentary => (
+            Ok((print, _)) if print.momentary => (
                 Some(print.key),
                 Some("it hangs on an instant that does not come again".to_owned()),
             ),
-            Ok(print) => (Some(print.key), None),
+            Ok((print, _)) => (Some(print.key), None),
         };
         let refused = match settings.is_on(RESULT_CACHE) {
             true => refused,

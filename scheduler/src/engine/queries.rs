@@ -57,7 +57,9 @@ pub struct QueryRecord {
     pub elapsed: Duration,
     pub scans: Vec<ScanReport>,
     pub rows: u64,
+    /// What its scans asked for, and how much of it came from a cache of data and no object store.
     pub bytes_scanned: u64,
+    pub data_bytes_cached: u64,
     pub rows_scanned: u64,
     pub retries: u64,
     pub completed_shards: u64,
@@ -92,6 +94,7 @@ impl Running {
         record.scans = self.context.scans.reports();
         record.rows = Counters::get(&counters.rows);
         record.bytes_scanned = Counters::get(&counters.bytes_scanned);
+        record.data_bytes_cached = Counters::get(&counters.data_bytes_cached);
         record.rows_scanned = Counters::get(&counters.rows_scanned);
         record.retries = Counters::get(&counters.retries);
         record.completed_shards = Counters::get(&counters.completed_shards);
@@ -147,6 +150,7 @@ impl Queries {
             scans: Vec::new(),
             rows: 0,
             bytes_scanned: 0,
+            data_bytes_cached: 0,
             rows_scanned: 0,
             retries: 0,
             completed_shards: 0,

@@ -269,11 +269,11 @@ impl Engine {
         let parts = self.parts();
         let catalog = session.catalog(catalog);
         let state = parts.dispatch.session(context);
-        let tables = PinnedTables::new(self, session, context, &state);
+        let tables = PinnedTables::new(self, session, context, state);
         let (access, noted) = (self.access(&catalog, session)?, Noted::default());
         let planned = PlanContext {
             catalog,
-            state: &state,
+            state,
             tables: &tables,
             current_schema: &session.schema(),
             settings: &context.settings,

@@ -84,6 +84,7 @@ async fn write(
     let job = Job {
         statement: Arc::clone(running.context),
         plan: input,
+        optimized: None,
         write: Some(target(running.engine, layout)?),
     };
     let (choice, written) = parts.dispatch.run(&job).await?;

@@ -36,6 +36,7 @@ fn row(query: QueryRecord) -> Row {
         ("row_count", integer(query.rows)),
         ("rows_scanned", integer(query.rows_scanned)),
         ("bytes_scanned", integer(query.bytes_scanned)),
+        ("data_bytes_cached", integer(query.data_bytes_cached)),
         ("files_total", sum(|scan| scan.files_total)),
         ("files_scanned", sum(|scan| scan.files_scanned)),
         ("shards_completed", integer(query.completed_shards)),

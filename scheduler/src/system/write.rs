@@ -65,6 +65,7 @@ async fn rows(writer: &Writer<'_>, input: LogicalPlan) -> Result<Vec<RecordBatch
     let job = Job {
         statement: Arc::clone(writer.statement),
         plan: input,
+        optimized: None,
         write: None,
     };
     let (_, rows) = writer.engine.parts().dispatch.run(&job).await?;

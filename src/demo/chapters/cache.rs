@@ -202,6 +202,9 @@ async fn partial(stage: &mut Stage, days: &BTreeMap<NaiveDate, Totals>) -> Resul
     let partial = partial?;
     let told = partial.partial.as_ref();
     stage.story.tell(told.map(Partial::warning).unwrap_or_default());
+    stage.story.sql(CACHED);
+    let cached = stage.session.rows(CACHED).await?;
+    stage.story.rows(&cached)?;
     let late = (partial.took > DEADLINE + GRACE).then(|| format!("it came after {}", duration(partial.took)));
     let wrong = match told {
         Some(told) if told.completed_shards > 0 => late,

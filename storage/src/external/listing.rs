@@ -21,6 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::place::Place;
+use crate::blocks::with_tags;
 use crate::table::{ScanLog, ScanReport, deal};
 
 /// DataFusion's table over files, with reports, and with large files split among partitions: nothing
@@ -110,6 +111,7 @@ impl TableProvider for FilesTable {
         if !plan.is::<DataSourceExec>() {
             return Ok(plan);
         }
+        let plan = with_tags(plan);
         let partitions = state.config().target_partitions();
         if let Some(dealt) = dealt(&plan, partitions, state.config_options()) {
             return Ok(dealt);

@@ -239,10 +239,11 @@ fn is_transparent(plan: &Arc<dyn ExecutionPlan>) -> bool {
 pub(super) fn file_text(file: &PartitionedFile) -> String {
     let meta = &file.object_meta;
     let mut text = format!(
-        "\n{:?} {} {} {:?}",
+        "\n{:?} {} {} {:?} {:?}",
         meta.location.as_ref(),
         meta.size,
         meta.last_modified.timestamp_micros(),
+        meta.e_tag,
         file.partition_values
     );
     if let Some(range) = &file.range {

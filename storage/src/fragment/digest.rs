@@ -4,7 +4,7 @@ use ring::digest::{Context, SHA256, digest as hash};
 
 /// Names a fragment, or what it came to over something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct FragmentDigest([u8; 32]);
+pub struct FragmentDigest(pub(super) [u8; 32]);
 
 impl FragmentDigest {
     pub(super) fn of(text: &str) -> Self {

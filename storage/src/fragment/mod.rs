@@ -4,10 +4,11 @@
 //! never change, so what it came to over a file holds for ever: after an append only the new file is read.
 //! [`describe`] says which fragments are the same, [`proof`] which conditions are true of all rows of a file
 //! and so make no other fragment of it, [`parts`] names what there is a state of, [`worth`] which states pay,
-//! [`store`] keeps them, [`run`] puts them together where [`FragmentCacheExec`] stands.
+//! [`store`] keeps them in memory and on disk, [`run`] puts them together where [`FragmentCacheExec`] stands.
 
 mod describe;
 mod digest;
+mod entry;
 mod exec;
 mod parts;
 mod plan;

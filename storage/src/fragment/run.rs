@@ -20,10 +20,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc::Sender;
 
 use super::digest::FragmentDigest;
+use super::entry::State;
 use super::parts::{Part, Parts};
 use super::plan::{Cacheable, over};
 use super::scan::{Conditions, file_scan, scan_of};
-use super::store::{FragmentCache, State};
+use super::store::FragmentCache;
 use super::worth::is_worth_it;
 
 /// From so many files on their merged state is kept, too.
@@ -71,8 +72,6 @@ pub(super) struct Fragment {
     /// Of the merged state of these files and those that come after them.
     family: FragmentDigest,
     parts: Vec<Part>,
-    /// A file of every table that is read, one a line.
-    tables: Arc<str>,
     cache: Arc<FragmentCache>,
     context: Arc<TaskContext>,
     /// Files that are read at a time.
@@ -87,7 +86,8 @@ impl Fragment {
         context: &Arc<TaskContext>,
     ) -> Result<Self> {
         let zone = &context.session_config().options().execution.time_zone;
-        let digest = FragmentDigest::of(&format!("{} {zone:?}", cacheable.text));
+        let epoch = cache.epoch(&cacheable.tables);
+        let digest = FragmentDigest::of(&format!("{} {zone:?} {epoch}", cacheable.text));
         let threads = context.session_config().target_partitions();
         let partitions = file_scan(&cacheable.leaf).map_or(1, |scan| scan.file_groups.len());
         let Parts { parts, family } = Parts::of(&cacheable.leaf, partition, digest)?;
@@ -98,7 +98,6 @@ impl Fragment {
             digest,
             family,
             parts,
-            tables: Arc::from(cacheable.tables.as_str()),
             cache: Arc::clone(cache),
             context: Arc::clone(context),
             read_ahead: (threads / partitions.max(1)).clamp(MIN_READ_AHEAD, MAX_READ_AHEAD),
@@ -117,14 +116,20 @@ impl Fragment {
         let wanted: HashSet<FragmentDigest> = self.parts.iter().map(|part| part.key).collect();
         let mut states: Vec<State> = Vec::new();
         let mut known: Arc<HashSet<FragmentDigest>> = Arc::default();
-        if let Some((state, parts)) = self.cache.merged(&self.family, &wanted) {
+        if let Some((state, parts)) = self.cache.merged(&self.family, &wanted).await {
             states.push(state);
             known = parts;
             counts.hit(self.parts.iter().filter(|part| known.contains(&part.key)));
         }
         let mut missing = Vec::new();
-        for part in self.parts.iter().filter(|part| !known.contains(&part.key)) {
-            match self.cache.get(&part.key) {
+        let others: Vec<_> = self
+            .parts
+            .iter()
+            .filter(|part| !known.contains(&part.key))
+            .collect();
+        let keys: Vec<_> = others.iter().map(|part| part.key).collect();
+        for (part, state) in others.into_iter().zip(self.cache.get_all(&keys).await) {
+            match state {
                 Some(state) => {
                     counts.hit(std::iter::once(part));
                     states.push(state);
@@ -167,8 +172,7 @@ impl Fragment {
             return send(sender, &states, &self.schema()).await;
         }
         let merged = self.merge(&states).await?;
-        self.cache
-            .put_merged(self.family, Arc::clone(&merged), wanted, &self.tables);
+        self.cache.put_merged(self.family, Arc::clone(&merged), wanted);
         send(sender, &[merged], &self.schema()).await
     }
 
@@ -184,7 +188,7 @@ impl Fragment {
     /// rows as they come.
     async fn read(&self, part: Part, counts: Counts) -> Result<Read> {
         let _turn = self.cache.turn(part.key).await;
-        if let Some(state) = self.cache.get(&part.key) {
+        if let Some(state) = self.cache.get(&part.key).await {
             counts.hit(std::iter::once(&part));
             return Ok(Ok(state));
         }
@@ -204,7 +208,7 @@ impl Fragment {
             }
         }
         let state: State = Arc::new(vec![compact(&self.schema(), &taken)?]);
-        self.cache.put(part.key, Arc::clone(&state), &self.tables);
+        self.cache.put(part.key, Arc::clone(&state));
         Ok(Ok(state))
     }
 

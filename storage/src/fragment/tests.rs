@@ -13,6 +13,7 @@ use datafusion::prelude::SessionContext;
 use watershed_core::id::TableId;
 
 use super::*;
+use crate::cache::Epochs;
 use crate::external::{ExternalFormat, ExternalTable};
 use crate::fixture::faulty::FaultyStore;
 use crate::fixture::{Fixture, texts};
@@ -26,6 +27,7 @@ struct Lake {
     external: Option<String>,
     store: Arc<FaultyStore>,
     cache: Arc<FragmentCache>,
+    epochs: Arc<Epochs>,
     facts: TableLayout,
     single: TableLayout,
     dims: TableLayout,
@@ -94,10 +96,12 @@ impl Lake {
             .context
             .runtime_env()
             .register_object_store(&bucket_url(fixture.root.url()), Arc::clone(&store) as _);
+        let epochs = Arc::new(Epochs::default());
         let lake = Self {
             external: None,
             store,
-            cache: Arc::new(FragmentCache::new(16 << 20)),
+            cache: Arc::new(FragmentCache::open(16 << 20, None, Arc::clone(&epochs)).await),
+            epochs,
             facts: layout(fact_columns(), "id", 4),
             single: layout(fact_columns(), "id", 1),
             dims: layout(
@@ -250,7 +254,7 @@ async fn star_joins_are_reused_until_a_dimension_changes() {
         lake.reused(sql, 8).await;
     }
     // Of the build side each file is read once for all files that are probed.
-    lake.cache.invalidate(None);
+    lake.epochs.forget(&[], true);
     let cold = lake.ask(queries[0]).await;
     assert_eq!((cold.facts, cold.dims), (8, 2));
     // An appended file of facts is joined with all dimensions.
@@ -268,7 +272,7 @@ async fn star_joins_are_reused_until_a_dimension_changes() {
         lake.reused(sql, 9).await;
     }
     // Forgetting a dimension's table forgets what was joined with it.
-    assert!(lake.cache.invalidate(Some(&lake.dims.id.to_string())) > 0);
+    lake.epochs.forget(&[lake.dims.id.to_string()], false);
     assert_eq!(lake.ask(queries[0]).await.facts, 9);
 }
 

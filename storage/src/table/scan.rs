@@ -21,6 +21,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 use watershed_core::id::ShardId;
 
+use crate::blocks::files_never_change;
 use crate::delta::{DataFile, partition_statistics};
 use crate::layout::{SHARD_COLUMN, TableLayout};
 
@@ -82,6 +83,7 @@ pub(super) fn plan(
 
     let mut options = TableParquetOptions::new();
     options.global = state.config_options().execution.parquet.clone();
+    files_never_change(&mut options);
     let mut source = ParquetSource::new(table_schema).with_table_parquet_options(options);
     if let Some(hint) = state.config_options().execution.parquet.metadata_size_hint {
         source = source.with_metadata_size_hint(hint);

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::catalog::memory::DataSourceExec;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{ColumnStatistics, Result, Statistics, internal_err};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::physical_expr::Partitioning;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
@@ -117,9 +118,11 @@ impl Fragment {
             .iter()
             .filter_map(|index| scan.file_groups.get(*index).cloned())
             .collect();
-        if scan.file_source().filter().is_none() {
-            scan.file_groups = scan.file_groups.into_iter().map(without_statistics).collect();
-        }
+        let asked = columns_asked_for(&scan);
+        scan.file_groups = std::mem::take(&mut scan.file_groups)
+            .into_iter()
+            .map(|group| without_others(group, &asked))
+            .collect();
         if scan.output_partitioning.is_some() {
             scan.output_partitioning = Some(Partitioning::UnknownPartitioning(scan.file_groups.len()));
         }
@@ -143,13 +146,42 @@ fn is_reduced(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || limited_sort
 }
 
-/// Without conditions nobody asks what files hold, and of many files it is most of what is sent.
-fn without_statistics(group: FileGroup) -> FileGroup {
+/// The columns of a scan's conditions, by their places.
+fn columns_asked_for(scan: &FileScanConfig) -> Vec<usize> {
+    let source = scan.file_source();
+    let schema = source.table_schema().table_schema();
+    let columns = source.filter().map(|filter| collect_columns(&filter));
+    columns
+        .iter()
+        .flatten()
+        .filter_map(|column| schema.index_of(column.name()).ok())
+        .collect()
+}
+
+/// Of columns without conditions nobody asks what files hold, and of many files it is most of what is sent.
+fn without_others(group: FileGroup, asked: &[usize]) -> FileGroup {
     let files = group.into_inner().into_iter().map(|mut file| {
-        file.statistics = None;
+        file.statistics = file
+            .statistics
+            .filter(|_| !asked.is_empty())
+            .map(|all| Arc::new(of_columns(&all, asked)));
         file
     });
     FileGroup::new(files.collect())
+}
+
+fn of_columns(all: &Statistics, asked: &[usize]) -> Statistics {
+    let columns = all.column_statistics.iter().enumerate();
+    Statistics {
+        num_rows: all.num_rows,
+        total_byte_size: all.total_byte_size,
+        column_statistics: columns
+            .map(|(place, column)| match asked.contains(&place) {
+                true => column.clone(),
+                false => ColumnStatistics::new_unknown(),
+            })
+            .collect(),
+    }
 }
 
 /// The table of a scan, as the report of its planning names it.

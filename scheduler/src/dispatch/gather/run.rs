@@ -250,6 +250,10 @@ impl Run {
         };
         if let Some(report) = report {
             Counters::add(&statement.counters.bytes_scanned, report.task.bytes_scanned);
+            Counters::add(
+                &statement.counters.data_bytes_cached,
+                report.task.data_bytes_cached,
+            );
             Counters::add(&statement.counters.rows_scanned, report.task.rows_scanned);
             Counters::add(&statement.counters.fragments_cached, report.task.fragments_cached);
             Counters::add(&statement.counters.fragments_run, report.task.fragments_run);

@@ -30,6 +30,8 @@ const REPORT_TIMEOUT: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, Default)]
 pub struct TaskReport {
     pub bytes_scanned: u64,
+    /// Of these, what the executor had and did not fetch.
+    pub data_bytes_cached: u64,
     pub rows_scanned: u64,
     /// Files whose part of the answer was known, and files that were read for it.
     pub fragments_cached: u64,
@@ -149,6 +151,7 @@ impl TaskReport {
         };
         Self {
             bytes_scanned: scanned.bytes,
+            data_bytes_cached: scanned.cached,
             rows_scanned: scanned.rows,
             fragments_cached: sum("fragments_cached"),
             fragments_run: sum("fragments_run"),

@@ -24,6 +24,8 @@ pub(super) const TABLES: [Live; 6] = [
             ("row_count", BigInt),
             ("rows_scanned", BigInt),
             ("bytes_scanned", BigInt),
+            // Of these, what the processes that read had kept and did not fetch from the object store.
+            ("data_bytes_cached", BigInt),
             ("files_total", BigInt),
             ("files_scanned", BigInt),
             ("shards_total", BigInt),

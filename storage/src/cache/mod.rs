@@ -1,0 +1,110 @@
+//! The caches of an executor: where they lie, how large they get, and how they forget.
+//!
+//! [`tiers`] is a cache in memory and, below it, on disk; [`folder`] the folder that outlives the process;
+//! [`epochs`] what makes that which was invalidated not be found again, in either.
+
+mod epochs;
+mod folder;
+mod tiers;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use watershed_core::Result;
+use watershed_core::cluster::Invalidated;
+
+use crate::blocks::BlockCache;
+use crate::fragment::FragmentCache;
+
+use folder::Folder;
+
+pub(crate) use epochs::Epochs;
+pub(crate) use tiers::{Disk, Key, Tiers};
+
+/// How large caches may get, in bytes. Nothing is kept where that is 0.
+#[derive(Debug, Clone)]
+pub struct CacheOptions {
+    /// The folder of what is on disk. The next process that has it goes on with it.
+    pub folder: PathBuf,
+    /// The root of the tables whose files are read: what is on disk is of these.
+    pub store: String,
+    pub fragments_memory: usize,
+    pub fragments_disk: usize,
+    pub blocks_memory: usize,
+    pub blocks_disk: usize,
+}
+
+/// The caches of a process.
+#[derive(Debug)]
+pub struct Caches {
+    pub fragments: Arc<FragmentCache>,
+    pub blocks: Arc<BlockCache>,
+    epochs: Arc<Epochs>,
+    /// None if nothing is on disk.
+    folder: Option<Folder>,
+}
+
+impl Caches {
+    /// Opens them with what an earlier process left. A disk that cannot be used is told, and done without.
+    pub async fn open(options: CacheOptions) -> Self {
+        let wanted = options.fragments_disk > 0 || options.blocks_disk > 0;
+        let (folder, epochs) = match wanted.then(|| Folder::open(&options)).transpose() {
+            Ok(Some((folder, epochs))) => (Some(folder), epochs),
+            Ok(None) => (None, Epochs::default()),
+            Err(error) => {
+                tracing::warn!(%error, detail = error.detail(), "caches are kept in memory alone");
+                (None, Epochs::default())
+            }
+        };
+        let epochs = Arc::new(epochs);
+        let disk = |name: &str, bytes: usize| {
+            let folder = folder.as_ref().filter(|_| bytes > 0)?;
+            Some(folder.disk(name, bytes))
+        };
+        let fragments = FragmentCache::open(
+            options.fragments_memory,
+            disk(folder::FRAGMENTS, options.fragments_disk),
+            Arc::clone(&epochs),
+        );
+        let blocks = BlockCache::new(
+            options.blocks_memory,
+            disk(folder::BLOCKS, options.blocks_disk),
+            Arc::clone(&epochs),
+        );
+        Self {
+            fragments: Arc::new(fragments.await),
+            blocks: Arc::new(blocks),
+            epochs,
+            folder,
+        }
+    }
+
+    /// Up to where these caches, or those that left what they hold, have done what was asked of them.
+    pub fn heard(&self) -> Option<u64> {
+        self.epochs.heard()
+    }
+
+    /// Forgets what was made of files in these tables' folders. Once it is done it stays so, whatever
+    /// becomes of this process. It waits for the disk.
+    pub fn forget(&self, news: &Invalidated) -> Result<()> {
+        if self.heard() == Some(news.last) && news.folders.is_empty() && !news.everything {
+            return Ok(());
+        }
+        self.epochs.forget(&news.folders, news.everything);
+        if news.everything {
+            self.fragments.clear_memory();
+            self.blocks.clear_memory();
+        }
+        self.epochs.hear(news.last);
+        match &self.folder {
+            Some(folder) => folder.note(&self.epochs),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until what is kept is on disk.
+    pub async fn close(&self) {
+        self.fragments.close().await;
+        self.blocks.close().await;
+    }
+}

@@ -1,0 +1,180 @@
+//! A cache in memory and, below it, on disk: what was let go from memory is still found there, and so is
+//! what an earlier process kept.
+//!
+//! Entries are written to disk when they are made, in the background, and are checked by a hash when they
+//! are read: whatever is damaged is not there. Neither reading nor writing holds up the threads that run
+//! queries.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use foyer::{
+    BlockEngineConfig, Code, DeviceBuilder, Error, EvictionConfig, FsDeviceBuilder, HybridCache,
+    HybridCacheBuilder, HybridCachePolicy, Result, Spawner, StorageValue,
+};
+
+/// What is on disk is given up in parts of this size: at least so many there are, and so large they get.
+const BLOCKS: usize = 32;
+const MIN_BLOCK: usize = 1 << 20;
+const MAX_BLOCK: usize = 16 << 20;
+/// Bytes on their way to the disk, twice: what comes faster than it takes them is not written.
+const BUFFER: usize = 16 << 20;
+/// Locks that entries in memory are spread over.
+const SHARDS: usize = 4;
+
+/// Where entries are kept on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Disk {
+    pub(crate) folder: PathBuf,
+    pub(crate) bytes: usize,
+}
+
+/// Names an entry, by a hash of all that it depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key(pub(crate) [u8; 32]);
+
+impl Code for Key {
+    fn encode(&self, writer: &mut impl std::io::Write) -> Result<()> {
+        writer.write_all(&self.0).map_err(Error::io_error)
+    }
+
+    fn decode(reader: &mut impl std::io::Read) -> Result<Self> {
+        let mut key = [0; 32];
+        reader.read_exact(&mut key).map_err(Error::io_error)?;
+        Ok(Self(key))
+    }
+
+    fn estimated_size(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The cache. Values are cheap to clone.
+pub(crate) struct Tiers<V: StorageValue + Clone> {
+    cache: HybridCache<Key, V>,
+}
+
+impl<V: StorageValue + Clone> fmt::Debug for Tiers<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tiers")
+            .field("bytes_in_memory", &self.cache.memory().usage())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<V: StorageValue + Clone> Tiers<V> {
+    /// Opens it with what is on the disk. A disk that cannot be used is told, and done without.
+    pub(crate) async fn open(
+        name: &'static str,
+        memory: usize,
+        disk: Option<&Disk>,
+        eviction: EvictionConfig,
+        weight: impl Fn(&V) -> usize + Clone + Send + Sync + 'static,
+        spawner: Spawner,
+    ) -> Result<Self> {
+        let builder = || {
+            let weight = weight.clone();
+            HybridCacheBuilder::new()
+                .with_name(name)
+                .with_policy(HybridCachePolicy::WriteOnInsertion)
+                .with_flush_on_close(false)
+                .memory(memory)
+                .with_shards(SHARDS)
+                .with_eviction_config(eviction.clone())
+                .with_weighter(move |_: &Key, value: &V| weight(value))
+                .storage()
+                .with_spawner(spawner.clone())
+        };
+        if let Some(disk) = disk {
+            let engine = || {
+                let block = (disk.bytes / BLOCKS).clamp(MIN_BLOCK, MAX_BLOCK);
+                let device = FsDeviceBuilder::new(&disk.folder)
+                    .with_capacity(disk.bytes)
+                    .build()?;
+                Ok(BlockEngineConfig::new(device)
+                    .with_block_size(block)
+                    .with_buffer_pool_size(BUFFER)
+                    .with_submit_queue_size_threshold(BUFFER))
+            };
+            let opened = match engine() {
+                Ok(engine) => builder().with_engine_config(engine).build().await,
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok(cache) => return Ok(Self { cache }),
+                Err(error) => {
+                    let folder = disk.folder.display();
+                    tracing::warn!(%error, %folder, "a cache is kept in memory alone");
+                }
+            }
+        }
+        let cache = builder().build().await?;
+        Ok(Self { cache })
+    }
+
+    pub(crate) fn in_memory(&self, key: &Key) -> Option<V> {
+        let entry = self.cache.memory().get(key)?;
+        Some(entry.value().clone())
+    }
+
+    pub(crate) async fn get(&self, key: &Key) -> Option<V> {
+        if let Some(value) = self.in_memory(key) {
+            return Some(value);
+        }
+        if !self.cache.storage().may_contains(key) {
+            return None;
+        }
+        match self.cache.get(key).await {
+            Ok(entry) => entry.map(|entry| entry.value().clone()),
+            Err(error) => {
+                tracing::warn!(%error, "an entry of a cache cannot be read");
+                self.cache.remove(key);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn put(&self, key: Key, value: V) {
+        self.cache.insert(key, value);
+    }
+
+    /// What is there, or what `fetch` gives. Who asks for the same meanwhile waits for it; failures are not
+    /// kept.
+    pub(crate) async fn get_or_fetch<E>(
+        &self,
+        key: &Key,
+        fetch: impl Future<Output = std::result::Result<V, E>> + Send + 'static,
+    ) -> Result<V>
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        let fetched = Arc::new(AtomicBool::new(false));
+        let note = Arc::clone(&fetched);
+        let fetch = async move {
+            let value = fetch.await?;
+            note.store(true, Ordering::Release);
+            Ok::<_, E>(value)
+        };
+        let entry = self.cache.memory().get_or_fetch(key, || fetch).await?;
+        // Of all who have waited, one writes it.
+        if fetched.load(Ordering::Acquire) {
+            self.cache.storage().enqueue(entry.piece(), false);
+        }
+        Ok(entry.value().clone())
+    }
+
+    pub(crate) fn clear_memory(&self) {
+        self.cache.memory().clear();
+    }
+
+    /// Waits until what was put is on disk.
+    pub(crate) async fn close(&self) {
+        if let Err(error) = self.cache.close().await {
+            tracing::warn!(%error, "a cache cannot be closed");
+        }
+    }
+}
