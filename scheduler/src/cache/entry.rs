@@ -35,6 +35,10 @@ pub struct About {
     /// The plan's key, whatever the versions.
     pub plan: String,
     pub created_at: DateTime<Utc>,
+    /// The number of the newest invalidation when it was planned. What was asked to be forgotten after that is
+    /// forgotten, also where nobody came to remove it.
+    #[serde(default)]
+    pub invalidation: u64,
 }
 
 /// One answer.

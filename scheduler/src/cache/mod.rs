@@ -4,7 +4,7 @@
 //! store (`distributed`); identical queries that run at the same time wait for one of them (`inflight`);
 //! `texts` knows by its text what a statement came to, so that it need not be planned. Versions are in
 //! the key, so a commit makes new keys, and what lies under the old ones is only in the way: it is removed
-//! and noted in `events`.
+//! and noted in `events`; `invalidate` removes what someone asks to be forgotten.
 
 mod confirmations;
 mod distributed;
@@ -13,6 +13,7 @@ mod entry;
 mod events;
 pub mod fingerprint;
 mod inflight;
+mod invalidate;
 mod layers;
 mod local;
 mod names;
@@ -26,9 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use watershed_core::Result;
 use watershed_core::clock::Clock;
 use watershed_core::store::StoreRoot;
+use watershed_sql::catalog::Invalidations;
 use watershed_storage::table::Pin;
 
 use crate::dispatch::context::StatementContext;
@@ -36,7 +37,6 @@ use distributed::Distributed;
 use inflight::{InFlight, Role};
 use layers::Counts;
 use local::{Local, Removed};
-use names::Names;
 
 pub use confirmations::Confirmations;
 pub use entry::{About, Entry};
@@ -70,6 +70,8 @@ struct Inner {
     versions: Mutex<HashMap<String, String>>,
     counts: [Counts; 3],
     events: Events,
+    /// What anyone has asked to be forgotten.
+    invalidations: Mutex<Invalidations>,
 }
 
 /// What there is for a query.
@@ -97,6 +99,7 @@ impl ResultCache {
             texts: texts::Texts::default(),
             versions: Mutex::default(),
             counts: Default::default(),
+            invalidations: Mutex::default(),
         }))
     }
 
@@ -149,7 +152,14 @@ impl ResultCache {
         let limits = self.layers().distributed;
         if limits.is_some() {
             let now = self.0.clock.now();
-            let found = self.0.distributed.get(&print.key, limits, now).await;
+            let mut found = self.0.distributed.get(&print.key, limits, now).await;
+            if found
+                .as_ref()
+                .is_some_and(|entry| self.is_invalidated(&print.key, &entry.about))
+            {
+                self.0.distributed.remove(&print.key).await;
+                found = None;
+            }
             self.count(Layer::Distributed, found.is_some());
             if let Some(entry) = found {
                 let entry = Arc::new(entry);
@@ -195,12 +205,13 @@ impl ResultCache {
     }
 
     /// Shows a partial answer until there is a whole one.
-    pub(crate) fn show_partial(&self, key: Key, entry: Entry) {
-        let now = self.0.clock.elapsed();
-        self.0
-            .partial
-            .lock()
-            .put(key, Arc::new(entry), Duration::ZERO, now);
+    pub(crate) fn show_partial(&self, key: Key, lead: Lead, entry: Entry) {
+        if lead.leads() {
+            let now = self.0.clock.elapsed();
+            let mut partial = self.0.partial.lock();
+            partial.put(key, Arc::new(entry), Duration::ZERO, now);
+        }
+        lead.end(Outcome::NotShared);
     }
 
     fn keep(&self, key: Key, entry: Arc<Entry>, age: Duration) {
@@ -276,39 +287,6 @@ impl ResultCache {
         }
         Counts::add(&self.0.counts[Layer::Local as usize].stale, 1);
         Some((entry, age))
-    }
-
-    /// Removes one answer by its hash.
-    pub fn evict(&self, hash: &str, reason: &str) -> bool {
-        let Some(key) = Key::parse(hash) else {
-            return false;
-        };
-        self.0.flights.part(|found| *found == key);
-        let removed = self.remove_local(|found, _| *found == key) > 0;
-        let inner = Arc::clone(&self.0);
-        tokio::spawn(async move { inner.distributed.remove(&key).await });
-        if removed {
-            self.0.events.record(hash, reason);
-        }
-        removed
-    }
-
-    /// Removes what any of `keys` names, in both layers: a table, a hash or a prefix of one, a prefix before
-    /// `*`. Gives how many answers went.
-    pub async fn invalidate(&self, keys: &[String]) -> Result<usize> {
-        let names: Vec<Names> = keys.iter().map(|key| Names::of(key)).collect();
-        let goes = |key: &Key, entry: &Entry| Names::any(&names, key, &entry.about);
-        // What runs now may have read before whatever is the reason for this.
-        self.0.flights.part(|_| true);
-        let removed = self.remove_local(goes);
-        Ok(removed + self.0.distributed.remove_where(goes).await?)
-    }
-
-    /// What is asked to be forgotten is forgotten in every form.
-    fn remove_local(&self, which: impl Fn(&Key, &Entry) -> bool) -> usize {
-        self.0.outdated.lock().take(&which);
-        let partial = self.0.partial.lock().take(&which).len();
-        self.take_local(which).len() + partial
     }
 
     fn take_local(&self, which: impl Fn(&Key, &Entry) -> bool) -> Vec<Arc<Entry>> {

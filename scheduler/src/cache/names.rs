@@ -70,6 +70,7 @@ mod tests {
             shards: 0,
             missing_shards: 0,
             created_at: DateTime::UNIX_EPOCH,
+            invalidation: 0,
         };
         let check = |given: &[&str], named: bool| {
             let names: Vec<_> = given.iter().map(|key| Names::of(key)).collect();

@@ -8,16 +8,19 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use object_store::ObjectStoreExt;
 use tokio_util::sync::CancellationToken;
+use watershed_core::clock::{Clock, ManualClock};
 use watershed_core::id::StatementId;
 use watershed_core::settings::{Settings, TIME_ZONE};
 use watershed_core::store::StoreRoot;
+use watershed_sql::catalog::{CacheOp, CatalogStore, InvalidationDef, Op};
 
 use super::distributed::Distributed;
 use super::entry::{About, Entry};
 use super::fingerprint::{self, Fingerprint, Key};
 use super::inflight::{InFlight, Outcome, Role};
-use super::layers::Limits;
+use super::layers::{Layers, Limits};
 use super::local::Local;
+use super::{Found, Layer, ResultCache};
 use crate::dispatch::context::StatementContext;
 
 fn entry(rows: i64, created_at: DateTime<Utc>) -> Entry {
@@ -33,6 +36,7 @@ fn entry(rows: i64, created_at: DateTime<Utc>) -> Entry {
         missing_shards: 0,
         plan: key(9).to_string(),
         created_at,
+        invalidation: 0,
     };
     Entry::new(about, &schema, &[batch]).unwrap()
 }
@@ -191,6 +195,56 @@ async fn the_store_is_shared_checked_and_bounded() {
         "one bit is another"
     );
     assert!(store.head(&path).await.is_err(), "and it is removed");
+}
+
+#[tokio::test]
+async fn what_was_asked_to_be_forgotten_is_not_found_where_nobody_removed_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = StoreRoot::open(folder.path().to_str().unwrap()).unwrap();
+    let catalog = CatalogStore::open(&root).await.unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let now = clock.now();
+    let limits = Layers::default().distributed;
+    let before = Distributed::new(&root);
+    for number in 1..4 {
+        before.put(key(number), &entry(10, now), limits).await;
+    }
+    // The scheduler that was asked has crashed; the next one knows only the log, and what lies there.
+    let ask = async |name: &str| {
+        let def = InvalidationDef {
+            event_id: name.to_owned(),
+            key: name.to_owned(),
+            reason: "request".to_owned(),
+            triggered_at: now,
+        };
+        let op = Op::Cache(CacheOp::Invalidate(vec![def]));
+        catalog.apply(op).await.unwrap();
+    };
+    let found = async |number: u8| {
+        let cache = ResultCache::new(&root, Arc::<ManualClock>::clone(&clock));
+        cache.learn_invalidations(catalog.current().invalidations());
+        cache.sweep_store().await;
+        let print = Fingerprint {
+            key: key(number),
+            plan: key(9),
+            pins: Vec::new(),
+            clocked: false,
+            momentary: false,
+        };
+        let found = cache.find(&print, &statement(), "ann", &[]).await;
+        matches!(found, Found::Answer(_, Layer::Distributed))
+    };
+    assert!(found(1).await);
+    ask("public.another").await;
+    assert!(found(1).await, "another table's");
+    ask("public.t").await;
+    assert!(!found(1).await && !found(2).await);
+    let mut after = entry(10, now);
+    after.about.invalidation = 2;
+    before.put(key(3), &after, limits).await;
+    assert!(found(3).await, "it came after");
+    ask(&key(3).to_string()).await;
+    assert!(!found(3).await);
 }
 
 async fn print(sql: &str, at: &str, zone: &str) -> Result<Fingerprint, String> {

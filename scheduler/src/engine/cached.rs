@@ -283,11 +283,11 @@ impl Running<'_> {
                 }),
                 plan: print.plan.to_string(),
                 created_at: self.context.now,
+                invalidation: self.invalidation,
             };
             let entry = Entry::new(about, &schema, &taken)?;
             if partial.is_some() {
-                parts.cache.show_partial(print.key, entry);
-                lead.end(Outcome::NotShared);
+                parts.cache.show_partial(print.key, lead, entry);
             } else {
                 parts.cache.store(print.key, lead, entry, path != Path::Local);
                 self.remember(print, &schema);

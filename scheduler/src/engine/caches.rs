@@ -24,6 +24,7 @@ impl Engine {
         if parts.catalog.current().version <= catalog.version {
             parts.cache.configure(layers(catalog.cache_layers()));
         }
+        parts.cache.learn_invalidations(catalog.invalidations());
         if let Some(pending) = parts.confirmations.pending(catalog.invalidations()).await {
             parts.cache.invalidate(pending.keys()).await?;
             parts.dispatch.forget();

@@ -75,6 +75,8 @@ pub(super) struct Running<'a> {
     pub(super) again: Option<(String, Vec<ScalarValue>)>,
     /// The tables and views that it names.
     pub(super) reads: Arc<Vec<(String, String)>>,
+    /// The newest invalidation when it was planned.
+    pub(super) invalidation: u64,
     /// Its text, and the versions of all tables it reads, where nothing else decides its answer.
     pub(super) remember: Option<(TextKey, Versions)>,
 }
@@ -200,6 +202,7 @@ impl Engine {
             warnings: Vec::new(),
             again: None,
             reads: Arc::default(),
+            invalidation: 0,
             remember: None,
         };
         let work = async {
@@ -208,6 +211,7 @@ impl Engine {
                 false => None,
             };
             let catalog = self.newest_catalog().await?;
+            running.invalidation = catalog.invalidations().last();
             let text = match &request {
                 Request::Statement {
                     sql,
