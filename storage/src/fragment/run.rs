@@ -35,13 +35,15 @@ const MERGED_FILES: usize = 4;
 const MIN_READ_AHEAD: usize = 2;
 const MAX_READ_AHEAD: usize = 16;
 
-/// What a partition did. What its scans read is counted by the plan's own scan, whose metrics they share.
+/// What a partition did. What scans of the plan read is counted by its own scan, whose metrics they share; here
+/// is what was read beside that.
 #[derive(Clone)]
 pub(super) struct Counts {
     cached: Count,
     run: Count,
     bytes_cached: Count,
     bytes_scanned: Count,
+    data_bytes_cached: Count,
 }
 
 impl Counts {
@@ -52,7 +54,16 @@ impl Counts {
             run: counter("fragments_run"),
             bytes_cached: counter("bytes_cached"),
             bytes_scanned: counter("bytes_scanned"),
+            data_bytes_cached: counter("data_bytes_cached"),
         }
+    }
+
+    /// A scan of its own has ended.
+    fn read(&self, scan: &dyn ExecutionPlan) {
+        let metrics = scan.metrics().unwrap_or_default();
+        let sum = |name| metrics.sum_by_name(name).map_or(0, |sum| sum.as_usize());
+        self.bytes_scanned.add(sum("bytes_scanned"));
+        self.data_bytes_cached.add(sum("data_bytes_cached"));
     }
 
     fn hit<'a>(&self, files: impl Iterator<Item = &'a Part>) {
@@ -256,12 +267,7 @@ impl Fragment {
             let scan = columns::decode(&self.leaf, part.file.clone(), &missing)?;
             let rows = scan.execute(0, Arc::clone(&self.context))?;
             let batches: Vec<RecordBatch> = rows.try_collect().await?;
-            let scanned = scan
-                .metrics()
-                .and_then(|metrics| metrics.sum_by_name("bytes_scanned"));
-            counts
-                .bytes_scanned
-                .add(scanned.map_or(0, |bytes| bytes.as_usize()));
+            counts.read(scan.as_ref());
             let decoded = FileColumns::of(&scan.schema(), &missing, &batches)?;
             file = Arc::new(FileColumns::clone(&file).with(decoded));
             kept.put(key, &file);
