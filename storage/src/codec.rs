@@ -37,7 +37,16 @@ impl PhysicalExtensionCodec for WatershedCodec {
                 })?;
                 Ok(Arc::new(ShardWriteExec::new(Arc::clone(input), target)))
             }
-            (FRAGMENT_CACHE, [input]) => Ok(Arc::new(FragmentCacheExec::new(Arc::clone(input)))),
+            (FRAGMENT_CACHE, [input]) => {
+                let proofs = (!fields.is_empty())
+                    .then(|| serde_json::from_slice(fields))
+                    .transpose()
+                    .map_err(|error| {
+                        datafusion::common::internal_datafusion_err!("proofs are garbled: {error}")
+                    })?;
+                let node = FragmentCacheExec::new(Arc::clone(input)).with_proofs(proofs.map(Arc::new));
+                Ok(Arc::new(node))
+            }
             (kind, inputs) => {
                 internal_err!(
                     "a plan node of kind {kind} with {} inputs is not known",
@@ -53,10 +62,15 @@ impl PhysicalExtensionCodec for WatershedCodec {
         buf: &mut Vec<u8>,
         _proto_converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
-        if node.is::<FragmentCacheExec>() {
+        if let Some(cache) = node.downcast_ref::<FragmentCacheExec>() {
             buf.extend_from_slice(MAGIC);
             buf.push(FRAGMENT_CACHE);
-            return Ok(());
+            return match cache.proofs() {
+                Some(proofs) => serde_json::to_writer(buf, proofs).map_err(|error| {
+                    datafusion::common::internal_datafusion_err!("proofs have no JSON form: {error}")
+                }),
+                None => Ok(()),
+            };
         }
         let Some(write) = node.downcast_ref::<ShardWriteExec>() else {
             return internal_err!("the plan node {} does not travel between processes", node.name());

@@ -13,6 +13,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use watershed_core::settings::FRAGMENT_CACHE;
 
 use super::plan::Cacheable;
+use super::proofs::Proofs;
 use super::run::{Counts, Fragment};
 use super::store::FragmentCache;
 use crate::session::statement_settings;
@@ -29,6 +30,8 @@ pub struct FragmentCacheExec {
     /// Whether its partitions run as if there were no cache. It is all of them or none, as joins in them wait
     /// for each other.
     bypassed: OnceLock<bool>,
+    /// What is known of the scan's files, where they do not say it themselves.
+    proofs: Option<Arc<Proofs>>,
 }
 
 impl FragmentCacheExec {
@@ -37,7 +40,18 @@ impl FragmentCacheExec {
             input,
             metrics: ExecutionPlanMetricsSet::new(),
             bypassed: OnceLock::new(),
+            proofs: None,
         }
+    }
+
+    /// It, told what is proven of the scan's files.
+    pub fn with_proofs(mut self, proofs: Option<Arc<Proofs>>) -> Self {
+        self.proofs = proofs;
+        self
+    }
+
+    pub fn proofs(&self) -> Option<&Proofs> {
+        self.proofs.as_deref()
     }
 
     pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
@@ -76,7 +90,7 @@ impl ExecutionPlan for FragmentCacheExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input))),
+            (Some(input), true) => Ok(Arc::new(Self::new(input).with_proofs(self.proofs.clone()))),
             _ => internal_err!("FragmentCacheExec has one child"),
         }
     }
@@ -96,7 +110,13 @@ impl ExecutionPlan for FragmentCacheExec {
         let Some(cacheable) = Cacheable::of(&self.input)? else {
             return self.input.execute(partition, context);
         };
-        let fragment = Arc::new(Fragment::new(&cacheable, partition, &cache, &context)?);
+        let fragment = Arc::new(Fragment::new(
+            &cacheable,
+            self.proofs(),
+            partition,
+            &cache,
+            &context,
+        )?);
         if *self.bypassed.get_or_init(|| cache.is_bypassed(&fragment.digest)) {
             return self.input.execute(partition, context);
         }

@@ -3,7 +3,7 @@
 //! A fragment ends in a partial aggregate over one scan, which may be joined with small sides on the way. Files
 //! never change, so what it came to over a file holds for ever: after an append only the new file is read.
 //! [`describe`] says which fragments are the same, [`proof`] which conditions are true of all rows of a file
-//! and so make no other fragment of it, [`parts`] names what there is a state of, [`worth`] which states pay,
+//! and so make no other fragment of it ([`proofs`] travel with plans), [`parts`] names what there is a state of, [`worth`] which states pay,
 //! [`store`] keeps them in memory and on disk, [`columns`] keeps what others will be made of, [`run`] puts
 //! them together where [`FragmentCacheExec`] stands.
 
@@ -15,6 +15,7 @@ mod exec;
 mod parts;
 mod plan;
 mod proof;
+mod proofs;
 mod run;
 mod scan;
 mod store;
@@ -26,4 +27,5 @@ pub use describe::digest;
 pub use digest::FragmentDigest;
 pub use exec::FragmentCacheExec;
 pub use plan::insert;
+pub use proofs::Proofs;
 pub use store::FragmentCache;

@@ -11,6 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::describe::{expression, file_text};
 use super::digest::FragmentDigest;
 use super::proof::true_of_all;
+use super::proofs::Proofs;
 use super::scan::{Conditions, conjuncts, file_scan};
 
 /// A file, and what the fragment is over it.
@@ -41,6 +42,7 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) fn of(
         leaf: &Arc<dyn ExecutionPlan>,
+        known: Option<&Proofs>,
         partition: usize,
         fragment: FragmentDigest,
     ) -> Result<Self> {
@@ -58,8 +60,11 @@ impl Parts {
             let Some(text) = expression(conjunct) else {
                 return internal_err!("a condition has no text");
             };
+            proofs.push(match known.and_then(|known| known.get(&text, partition, files)) {
+                Some(proven) => proven,
+                None => true_of_all(conjunct, schema, files)?,
+            });
             texts.push(text);
-            proofs.push(true_of_all(conjunct, schema, files)?);
         }
         let moves: Vec<bool> = proofs.iter().map(|proof| proof.contains(&true)).collect();
         let parts = files.iter().enumerate().map(|(place, file)| {

@@ -25,6 +25,7 @@ use super::digest::FragmentDigest;
 use super::entry::State;
 use super::parts::{Part, Parts};
 use super::plan::{Cacheable, over};
+use super::proofs::Proofs;
 use super::scan::{Conditions, file_scan, scan_of};
 use super::store::FragmentCache;
 use super::worth::is_worth_it;
@@ -98,6 +99,7 @@ pub(super) struct Fragment {
 impl Fragment {
     pub(super) fn new(
         cacheable: &Cacheable,
+        proofs: Option<&Proofs>,
         partition: usize,
         cache: &Arc<FragmentCache>,
         context: &Arc<TaskContext>,
@@ -108,7 +110,7 @@ impl Fragment {
         let source = source_text(&cacheable.leaf);
         let threads = context.session_config().target_partitions();
         let partitions = file_scan(&cacheable.leaf).map_or(1, |scan| scan.file_groups.len());
-        let Parts { parts, family } = Parts::of(&cacheable.leaf, partition, digest)?;
+        let Parts { parts, family } = Parts::of(&cacheable.leaf, proofs, partition, digest)?;
         Ok(Self {
             plan: Arc::clone(&cacheable.plan),
             leaf: Arc::clone(&cacheable.leaf),

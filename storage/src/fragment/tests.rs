@@ -10,10 +10,18 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionContext;
+use datafusion_proto::bytes::{
+    physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
+};
 use watershed_core::id::TableId;
 
+use super::describe::expression;
+use super::plan::Cacheable;
+use super::proof::true_of_all;
+use super::scan::{conjuncts, file_scan};
 use super::*;
 use crate::cache::Epochs;
+use crate::codec::WatershedCodec;
 use crate::external::{ExternalFormat, ExternalTable};
 use crate::fixture::faulty::FaultyStore;
 use crate::fixture::{Fixture, texts};
@@ -269,6 +277,54 @@ async fn one_question_after_the_other_decodes_a_file_once() {
     .await;
     lake.cache.clear_memory();
     ask("SELECT max(x), count(*) FROM f WHERE x > 13", 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proofs_travel_and_are_of_their_files_alone() {
+    let lake = Lake::new().await;
+    let (context, plan) = lake
+        .plan("SELECT sum(k) FROM f WHERE id >= 2000 AND x >= 0 AND k <> 3")
+        .await;
+    let mut found = None;
+    insert(plan)
+        .unwrap()
+        .apply(|node| {
+            found = found
+                .take()
+                .or(node.is::<FragmentCacheExec>().then(|| Arc::clone(node)));
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+    let node = found.unwrap();
+    let input = node.downcast_ref::<FragmentCacheExec>().unwrap().input();
+    let leaf = Cacheable::of(input).unwrap().unwrap().leaf;
+    let proofs = Proofs::of(&leaf).unwrap().unwrap();
+    let told = FragmentCacheExec::new(Arc::clone(input)).with_proofs(Some(Arc::new(proofs)));
+    let bytes = physical_plan_to_bytes_with_extension_codec(Arc::new(told), &WatershedCodec).unwrap();
+    let arrived =
+        physical_plan_from_bytes_with_extension_codec(&bytes, &context.task_ctx(), &WatershedCodec).unwrap();
+    let cache = arrived.downcast_ref::<FragmentCacheExec>().unwrap();
+    let proofs = cache.proofs().unwrap();
+    let leaf = Cacheable::of(cache.input()).unwrap().unwrap().leaf;
+    let scan = file_scan(&leaf).unwrap();
+    let schema = scan.file_source().table_schema().table_schema();
+    let mut proven = Vec::new();
+    for condition in conjuncts(&leaf).unwrap() {
+        let text = expression(&condition).unwrap();
+        for (partition, group) in scan.file_groups.iter().enumerate() {
+            let files = group.files();
+            let known = proofs.get(&text, partition, files).unwrap();
+            assert_eq!(known, true_of_all(&condition, schema, files).unwrap());
+            proven.extend(known);
+            assert_eq!(proofs.get(&text, partition, &[]), None);
+            assert_eq!(proofs.get(&text, partition + 1, files), None);
+            assert_eq!(proofs.get(&format!("{text} "), partition, files), None);
+        }
+    }
+    // The first condition takes the first four files away and is true of the others, as is the second; the
+    // third column has NULLs.
+    assert_eq!(proven.iter().filter(|proven| **proven).count(), 8);
+    assert_eq!(proven.len(), 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]

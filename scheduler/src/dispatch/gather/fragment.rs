@@ -15,7 +15,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use watershed_core::id::ShardId;
 use watershed_core::partial::{MissingShard, Part};
-use watershed_storage::fragment::FragmentCacheExec;
+use watershed_storage::fragment::{FragmentCacheExec, Proofs};
 use watershed_storage::table::{ScanLog, group_shards, shard_count};
 use watershed_storage::write::ShardWriteExec;
 
@@ -118,7 +118,14 @@ impl Fragment {
             .iter()
             .filter_map(|index| scan.file_groups.get(*index).cloned())
             .collect();
-        let asked = columns_asked_for(&scan);
+        // What the cache asks of files is answered here, and others ask of columns with conditions.
+        let (asked, proofs) = match has_cache(&self.plan) {
+            true => {
+                let whole: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan.clone());
+                (Vec::new(), Proofs::of(&whole)?.map(Arc::new))
+            }
+            false => (columns_asked_for(&scan), None),
+        };
         scan.file_groups = std::mem::take(&mut scan.file_groups)
             .into_iter()
             .map(|group| without_others(group, &asked))
@@ -127,7 +134,7 @@ impl Fragment {
             scan.output_partitioning = Some(Partitioning::UnknownPartitioning(scan.file_groups.len()));
         }
         let leaf: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
-        swap(&self.plan, &self.leaf, &leaf)
+        swap(&self.plan, &self.leaf, &leaf, proofs.as_ref())
     }
 }
 
@@ -144,6 +151,11 @@ fn is_reduced(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.is::<GlobalLimitExec>()
         || plan.is::<ShardWriteExec>()
         || limited_sort
+}
+
+/// Whether states over files of the fragment's scan are reused.
+fn has_cache(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<FragmentCacheExec>() || plan.children().into_iter().any(has_cache)
 }
 
 /// The columns of a scan's conditions, by their places.
@@ -208,6 +220,7 @@ fn swap(
     plan: &Arc<dyn ExecutionPlan>,
     old: &Arc<dyn ExecutionPlan>,
     new: &Arc<dyn ExecutionPlan>,
+    proofs: Option<&Arc<Proofs>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     if Arc::ptr_eq(plan, old) {
         return Ok(Arc::clone(new));
@@ -218,8 +231,12 @@ fn swap(
     }
     let children = children
         .into_iter()
-        .map(|child| swap(child, old, new))
+        .map(|child| swap(child, old, new, proofs))
         .collect::<Result<Vec<_>>>()?;
+    if let ([child], true) = (children.as_slice(), plan.is::<FragmentCacheExec>()) {
+        let cache = FragmentCacheExec::new(Arc::clone(child));
+        return Ok(Arc::new(cache.with_proofs(proofs.cloned())));
+    }
     Arc::clone(plan).replace_children(
         children,
         ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
