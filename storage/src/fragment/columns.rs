@@ -60,11 +60,14 @@ impl FileColumns {
         missing.copied().collect()
     }
 
-    /// These and others of the same file.
-    pub(super) fn with(mut self, other: Self) -> Self {
+    /// These and others of the same file; none if someone has put another in its place meanwhile.
+    pub(super) fn with(mut self, other: Self) -> Option<Self> {
+        if !self.columns.is_empty() && self.rows != other.rows {
+            return None;
+        }
         self.rows = other.rows;
         self.columns.extend(other.columns);
-        self
+        Some(self)
     }
 
     fn size(&self) -> usize {

@@ -12,9 +12,10 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use watershed_core::settings::FRAGMENT_CACHE;
 
+use super::counts::Counts;
 use super::plan::Cacheable;
 use super::proofs::Proofs;
-use super::run::{Counts, Fragment};
+use super::run::Fragment;
 use super::store::FragmentCache;
 use crate::session::statement_settings;
 

@@ -8,6 +8,7 @@
 //! them together where [`FragmentCacheExec`] stands.
 
 mod columns;
+mod counts;
 mod describe;
 mod digest;
 mod entry;
@@ -26,6 +27,6 @@ mod worth;
 pub use describe::digest;
 pub use digest::FragmentDigest;
 pub use exec::FragmentCacheExec;
-pub use plan::insert;
+pub use plan::{insert, probe_of, replace_probe};
 pub use proofs::Proofs;
 pub use store::FragmentCache;

@@ -157,7 +157,7 @@ fn leaf_of(plan: &Plan) -> Option<Plan> {
 }
 
 /// The child of which the rows are taken one by one: the only one, or a join's probe side.
-fn probe_of(plan: &Plan) -> Option<&Plan> {
+pub fn probe_of(plan: &Plan) -> Option<&Plan> {
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
         return Some(join.right());
     }
@@ -176,7 +176,8 @@ pub(super) fn over(plan: &Plan, leaf: &Plan) -> Result<Plan> {
     }
 }
 
-fn replace_probe(plan: &Plan, probe: Plan) -> Result<Plan> {
+/// The plan with another child in the place of [`probe_of`].
+pub fn replace_probe(plan: &Plan, probe: Plan) -> Result<Plan> {
     let mut children: Vec<Plan> = plan.children().into_iter().cloned().collect();
     if let Some(last) = children.last_mut() {
         *last = probe;

@@ -14,12 +14,12 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
-use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc::Sender;
 
 use super::columns::{self, FileColumns, MAX_FILE};
+use super::counts::Counts;
 use super::describe::file_text;
 use super::digest::FragmentDigest;
 use super::entry::State;
@@ -36,47 +36,31 @@ const MERGED_FILES: usize = 4;
 const MIN_READ_AHEAD: usize = 2;
 const MAX_READ_AHEAD: usize = 16;
 
-/// What a partition did. What scans of the plan read is counted by its own scan, whose metrics they share; here
-/// is what was read beside that.
-#[derive(Clone)]
-pub(super) struct Counts {
-    cached: Count,
-    run: Count,
-    bytes_cached: Count,
-    bytes_scanned: Count,
-    data_bytes_cached: Count,
-}
-
-impl Counts {
-    pub(super) fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
-        let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
-        Self {
-            cached: counter("fragments_cached"),
-            run: counter("fragments_run"),
-            bytes_cached: counter("bytes_cached"),
-            bytes_scanned: counter("bytes_scanned"),
-            data_bytes_cached: counter("data_bytes_cached"),
-        }
-    }
-
-    /// A scan of its own has ended.
-    fn read(&self, scan: &dyn ExecutionPlan) {
-        let metrics = scan.metrics().unwrap_or_default();
-        let sum = |name| metrics.sum_by_name(name).map_or(0, |sum| sum.as_usize());
-        self.bytes_scanned.add(sum("bytes_scanned"));
-        self.data_bytes_cached.add(sum("data_bytes_cached"));
-    }
-
-    fn hit<'a>(&self, files: impl Iterator<Item = &'a Part>) {
-        for part in files {
-            self.cached.add(1);
-            self.bytes_cached.add(part.size());
-        }
-    }
-}
-
 /// The state over a file, or its rows if they are too many.
 type Read = std::result::Result<State, SendableRecordBatchStream>;
+
+/// What is known of a partition so far.
+#[derive(Default)]
+struct States {
+    steady: Vec<State>,
+    /// Those that are others the next time, and are merged with nothing that is not.
+    edges: Vec<State>,
+}
+
+impl States {
+    fn push(&mut self, is_edge: bool, state: State) {
+        if is_edge {
+            self.edges.push(state);
+        } else {
+            self.steady.push(state);
+        }
+    }
+
+    fn all(mut self) -> Vec<State> {
+        self.steady.append(&mut self.edges);
+        self.steady
+    }
+}
 
 /// One partition of a fragment, as it runs.
 pub(super) struct Fragment {
@@ -136,12 +120,10 @@ impl Fragment {
     ) -> Result<()> {
         let steady = self.parts.iter().filter(|part| !part.is_edge);
         let wanted: HashSet<FragmentDigest> = steady.map(|part| part.key).collect();
-        let mut states: Vec<State> = Vec::new();
-        // What is another the next time is not merged with what is not.
-        let mut edges: Vec<State> = Vec::new();
+        let mut states = States::default();
         let mut known: Arc<HashSet<FragmentDigest>> = Arc::default();
         if let Some((state, parts)) = self.cache.merged(&self.family, &wanted).await {
-            states.push(state);
+            states.steady.push(state);
             known = parts;
             counts.hit(self.parts.iter().filter(|part| known.contains(&part.key)));
         }
@@ -156,22 +138,21 @@ impl Fragment {
             match state {
                 Some(state) => {
                     counts.hit(std::iter::once(part));
-                    if part.is_edge { &mut edges } else { &mut states }.push(state);
+                    states.push(part.is_edge, state);
                 }
                 None => missing.push(part),
             }
         }
         let missing_steady = missing.iter().filter(|part| !part.is_edge).count();
-        let changed = states.len() + missing_steady > 1 || known.is_empty();
+        let changed = states.steady.len() + missing_steady > 1 || known.is_empty();
         // The first file decides whether the others are worth it.
         let mut missing = missing.into_iter();
         if let Some(first) = missing.next() {
             match self.read(first.clone(), counts.clone()).await? {
-                Ok(state) => if first.is_edge { &mut edges } else { &mut states }.push(state),
+                Ok(state) => states.push(first.is_edge, state),
                 Err(rows) => {
                     self.cache.bypass(self.digest);
-                    states.append(&mut edges);
-                    send(sender, &states, &self.schema()).await?;
+                    send(sender, &states.all(), &self.schema()).await?;
                     return self.pass(rows, missing, sender, counts).await;
                 }
             }
@@ -186,7 +167,7 @@ impl Fragment {
         let mut whole = true;
         while let Some((is_edge, read)) = reading.next().await {
             match read? {
-                Ok(state) => if is_edge { &mut edges } else { &mut states }.push(state),
+                Ok(state) => states.push(is_edge, state),
                 // Rows of one file that is not worth it; the others may be.
                 Err(mut rows) => {
                     whole &= is_edge;
@@ -198,12 +179,11 @@ impl Fragment {
         }
         drop(reading);
         if whole && changed && wanted.len() >= MERGED_FILES {
-            let merged = self.merge(&states).await?;
+            let merged = self.merge(&states.steady).await?;
             self.cache.put_merged(self.family, Arc::clone(&merged), wanted);
-            states = vec![merged];
+            states.steady = vec![merged];
         }
-        states.append(&mut edges);
-        send(sender, &states, &self.schema()).await
+        send(sender, &states.all(), &self.schema()).await
     }
 
     /// [`Fragment::read`] in a task of its own, beside others.
@@ -271,7 +251,10 @@ impl Fragment {
             let batches: Vec<RecordBatch> = rows.try_collect().await?;
             counts.read(scan.as_ref());
             let decoded = FileColumns::of(&scan.schema(), &missing, &batches)?;
-            file = Arc::new(FileColumns::clone(&file).with(decoded));
+            let Some(whole) = FileColumns::clone(&file).with(decoded) else {
+                return Ok(None);
+            };
+            file = Arc::new(whole);
             kept.put(key, &file);
         }
         let batch_size = self.context.session_config().batch_size();

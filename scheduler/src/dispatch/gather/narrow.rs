@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_expr::Partitioning;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -13,7 +14,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+use watershed_storage::fragment::{probe_of, replace_probe};
 
 use super::split::file_scan;
 
@@ -55,7 +56,7 @@ pub(super) fn shares_out(plan: &Plan) -> bool {
 /// The partitions of the scan below, and those that its rows are shared out to on the way.
 fn shared_out(plan: &Plan) -> Option<(usize, usize)> {
     let mut threads = None;
-    let mut node = below(plan)?;
+    let mut node = probe_of(plan)?;
     loop {
         if let Some(scan) = file_scan(node) {
             return Some((scan.file_groups.len(), threads?));
@@ -72,35 +73,17 @@ fn shared_out(plan: &Plan) -> Option<(usize, usize)> {
         {
             return None;
         }
-        node = below(node)?;
+        node = probe_of(node)?;
     }
 }
 
 fn without_sharing(plan: &Plan) -> Result<Plan> {
-    let Some(child) = below(plan) else {
+    let Some(child) = probe_of(plan) else {
         return Ok(Arc::clone(plan));
     };
     let inner = without_sharing(child)?;
     if shares_out(plan) {
         return Ok(inner);
     }
-    let mut children: Vec<Plan> = plan.children().into_iter().cloned().collect();
-    if let Some(last) = children.last_mut() {
-        *last = inner;
-    }
-    Arc::clone(plan).replace_children(
-        children,
-        ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
-    )
-}
-
-/// The only child, or a join's probe side.
-fn below(plan: &Plan) -> Option<&Plan> {
-    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
-        return Some(join.right());
-    }
-    match plan.children()[..] {
-        [child] => Some(child),
-        _ => None,
-    }
+    replace_probe(plan, inner)
 }
