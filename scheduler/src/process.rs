@@ -15,6 +15,7 @@ use watershed_core::net::{self, ClusterSecret, MAX_MESSAGE_BYTES, Readiness, Ser
 use watershed_core::store::StoreRoot;
 use watershed_core::{Error, Result, SqlState};
 use watershed_sql::catalog::CatalogStore;
+use watershed_storage::cache::Caches;
 use watershed_storage::delta::DeltaStore;
 use watershed_storage::session::{self, Resources};
 
@@ -37,6 +38,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 const CACHE_SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// After how many such rounds those on the store are listed.
 const STORE_ROUNDS: u64 = 10;
+/// Bytes of memory for what small queries, which run in this process, have read, and made of it.
+const BLOCKS_MEMORY: usize = 64 << 20;
+const FRAGMENTS_MEMORY: usize = 64 << 20;
 /// How often the files of the certificate are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -99,6 +103,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         channels,
         Arc::clone(&runtime),
         staged.clone(),
+        Arc::new(Caches::in_memory(FRAGMENTS_MEMORY, BLOCKS_MEMORY).await),
         options.threads,
     );
     let flight = net::bind(options.flight).await?.with_tls(options.tls.clone());

@@ -102,6 +102,12 @@ pub fn draw(random: &mut StdRng) -> Question {
             "SELECT count(*) FROM {} a JOIN {} b ON a.id = b.id AND a.bytes = b.bytes",
             EVENTS[0], EVENTS[1]
         ),
+        // Rows of both tables meet, those of one of them once they are aggregated.
+        format!(
+            "SELECT a.edge, count(*), sum(b.n) FROM {} a JOIN {t} c ON a.id = c.id AND a.bytes = c.bytes \
+             JOIN (SELECT edge, count(*) AS n FROM {t} WHERE ms > {few} GROUP BY edge) b ON a.edge = b.edge GROUP BY a.edge",
+            EVENTS[0]
+        ),
         format!("SELECT country FROM {PLACES}"),
     ];
     let clock = [

@@ -26,13 +26,23 @@ const HITS_PER_HUNDRED: u64 = 2;
 
 /// Small tables are otherwise read by the scheduler, which keeps no fragments; and where whole answers are kept,
 /// fragments are hardly ever asked for.
-const SETTINGS: [&[&str]; 6] = [
+const SETTINGS: [&[&str]; 8] = [
     &[],
     &[PIPELINED],
     &[PIPELINED, "SET watershed.result_cache = 'off'"],
     &[PIPELINED, "SET watershed.result_cache = 'off'", ELSEWHERE],
     &[PIPELINED, ELSEWHERE],
+    // Joins exchange rows.
+    &[
+        PIPELINED,
+        "SET watershed.result_cache = 'off'",
+        "SET watershed.broadcast_limit = '0'",
+    ],
     &["SET watershed.execution = 'local'"],
+    &[
+        "SET watershed.execution = 'local'",
+        "SET watershed.result_cache = 'off'",
+    ],
 ];
 const PIPELINED: &str = "SET watershed.execution = 'pipelined'";
 const ELSEWHERE: &str = "SET TIME ZONE 'Asia/Tokyo'";

@@ -66,13 +66,13 @@ pub struct Fingerprint {
 /// Why a query has no fingerprint, as words for people.
 pub type Bypass = String;
 
-/// The fingerprint of a query that is bound and allowed, and its optimized plan. `momentary` says that it is
-/// known to be.
+/// The fingerprint of a query that is bound and allowed, and its optimized plan. `momentary` is what is known of
+/// it already.
 pub fn of(
     plan: &LogicalPlan,
     state: &SessionState,
     settings: &Settings,
-    momentary: bool,
+    momentary: Option<bool>,
 ) -> Result<std::result::Result<(Fingerprint, LogicalPlan), Bypass>> {
     let functions = functions(plan).map_err(from_datafusion)?;
     if let Some(name) = functions.volatile {
@@ -82,9 +82,13 @@ pub fn of(
         Ok(encoded) => encoded,
         Err(why) => return Ok(Err(why)),
     };
-    let momentary = functions.stable
-        && (momentary
-            || differs(&first, plan, state, settings, 1)? && differs(&first, plan, state, settings, -1)?);
+    let momentary = match (functions.stable, momentary) {
+        (false, _) => false,
+        (true, Some(known)) => known,
+        (true, None) => {
+            differs(&first, plan, state, settings, 1)? && differs(&first, plan, state, settings, -1)?
+        }
+    };
     let mut text = first.text;
     let plan = Key::of(&text);
     for pin in &first.pins {

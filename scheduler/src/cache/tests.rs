@@ -257,7 +257,7 @@ async fn print(sql: &str, at: &str, zone: &str) -> Result<Fingerprint, String> {
     let state = datafusion::execution::SessionStateBuilder::new_from_existing(context.state())
         .with_execution_props(props)
         .build();
-    let print = fingerprint::of(&plan, &state, &settings, false).unwrap()?;
+    let print = fingerprint::of(&plan, &state, &settings, None).unwrap()?;
     Ok(print.0)
 }
 

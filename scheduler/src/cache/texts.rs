@@ -62,8 +62,9 @@ struct Known {
     /// As planning described it.
     prepared: Option<Arc<Prepared>>,
     answer: Option<KnownAnswer>,
-    /// It hangs on an instant that does not come again, whenever it is asked.
-    momentary: bool,
+    /// Whether it hangs on an instant that does not come again. What was so once is taken to be so whenever it
+    /// is asked; where that is wrong, an answer is not kept, or kept for nothing.
+    momentary: Option<bool>,
 }
 
 /// Where the answer lies, as long as the tables have these versions.
@@ -92,12 +93,13 @@ impl Texts {
         self.0.lock().get(key)?.answer.clone()
     }
 
-    pub(crate) fn is_momentary(&self, key: &TextKey) -> bool {
-        self.0.lock().get(key).is_some_and(|known| known.momentary)
+    /// None where that is not known.
+    pub(crate) fn is_momentary(&self, key: &TextKey) -> Option<bool> {
+        self.0.lock().get(key)?.momentary
     }
 
-    pub(crate) fn learn_momentary(&self, key: TextKey) {
-        self.0.lock().get_or_insert_mut(key, Known::default).momentary = true;
+    pub(crate) fn learn_momentary(&self, key: TextKey, momentary: bool) {
+        self.0.lock().get_or_insert_mut(key, Known::default).momentary = Some(momentary);
     }
 
     pub(crate) fn learn_prepared(&self, key: TextKey, prepared: Arc<Prepared>) {

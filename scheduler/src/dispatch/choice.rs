@@ -7,8 +7,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use watershed_core::Result;
 use watershed_core::settings::{BROADCAST_LIMIT, LOCAL_LIMIT};
 use watershed_storage::error::from_datafusion;
+use watershed_storage::fragment;
 
 use super::gather::{SplitOptions, Surroundings, no_executor, plan_bytes, split};
+use super::narrow::{Single, narrowed};
 use super::{Dispatch, Job, depth, physical};
 
 /// The ways a query can run.
@@ -52,32 +54,33 @@ pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job)
         None => physical::plan(state, &job.plan, write).await,
     };
     let plan = plan.map_err(from_datafusion)?;
-    let local = |why: String| Choice {
-        path: Path::Local,
-        why,
-        plan: Some(Arc::clone(&plan)),
+    let local = |why: String| {
+        let plan = narrowed(&plan, Single::Coalesced).and_then(fragment::insert);
+        Ok(Choice {
+            path: Path::Local,
+            why,
+            plan: Some(plan.map_err(from_datafusion)?),
+        })
     };
     let settings = &job.statement.settings;
     let Some(bytes) = plan_bytes(&plan) else {
-        return Ok(local("it reads no files".to_owned()));
+        return local("it reads no files".to_owned());
     };
     match settings.execution() {
-        "local" => return Ok(local("watershed.execution is 'local'".to_owned())),
+        "local" => return local("watershed.execution is 'local'".to_owned()),
         "auto" => {
             let limit = settings.number(LOCAL_LIMIT);
             if bytes < limit {
-                return Ok(local(format!(
-                    "it scans {bytes} bytes, less than watershed.local_limit"
-                )));
+                return local(format!("it scans {bytes} bytes, less than watershed.local_limit"));
             }
             if dispatch.membership.current().epoch == 0 {
-                return Ok(local("this scheduler has no executors".to_owned()));
+                return local("this scheduler has no executors".to_owned());
             }
         }
         _ => {}
     }
     if !depth::travels(&plan) {
-        return Ok(local("it nests too deep to be sent to executors".to_owned()));
+        return local("it nests too deep to be sent to executors".to_owned());
     }
     if dispatch.membership.current().executors.is_empty() {
         return Err(no_executor());

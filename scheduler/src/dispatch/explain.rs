@@ -179,7 +179,7 @@ fn describe_executor(report: &FragmentReport) -> String {
         .sum();
     format!(
         "{}: partitions={}, rows_scanned={}, bytes_scanned={}, compute={busy:.3?}",
-        report.node, report.partitions, task.rows_scanned, task.bytes_scanned
+        report.node, report.partitions, task.scanned.rows, task.scanned.bytes
     )
 }
 

@@ -10,27 +10,34 @@ use futures::{StreamExt, stream};
 
 use super::context::{Counters, StatementContext};
 
-/// What scans of files have read.
+/// What scans of files have read, and what need not be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Scanned {
-    pub(super) bytes: u64,
+pub struct Scanned {
+    pub bytes: u64,
     /// Of these, what came from a cache of data.
-    pub(super) cached: u64,
-    pub(super) rows: u64,
+    pub data_bytes_cached: u64,
+    pub rows: u64,
+    /// Files whose part of the answer was known, and files that were read for it.
+    pub fragments_cached: u64,
+    pub fragments_run: u64,
+    /// Bytes of the former.
+    pub bytes_cached: u64,
 }
 
 impl Scanned {
     /// Of one node. Scans of files alone count bytes; their rows stand beside them.
     pub(super) fn of_node(metrics: &MetricsSet) -> Self {
-        match metrics.sum_by_name("bytes_scanned") {
-            Some(bytes) => Self {
-                bytes: bytes.as_usize() as u64,
-                cached: metrics
-                    .sum_by_name("data_bytes_cached")
-                    .map_or(0, |cached| cached.as_usize() as u64),
-                rows: metrics.output_rows().unwrap_or_default() as u64,
-            },
-            None => Self::default(),
+        let sum = |name: &str| metrics.sum_by_name(name).map(|sum| sum.as_usize() as u64);
+        let bytes = sum("bytes_scanned");
+        let rows = bytes.and_then(|_| metrics.output_rows());
+        let sum = |name| sum(name).unwrap_or_default();
+        Self {
+            bytes: bytes.unwrap_or_default(),
+            data_bytes_cached: sum("data_bytes_cached"),
+            rows: rows.unwrap_or_default() as u64,
+            fragments_cached: sum("fragments_cached"),
+            fragments_run: sum("fragments_run"),
+            bytes_cached: sum("bytes_cached"),
         }
     }
 
@@ -46,15 +53,21 @@ impl Scanned {
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             bytes: self.bytes + other.bytes,
-            cached: self.cached + other.cached,
+            data_bytes_cached: self.data_bytes_cached + other.data_bytes_cached,
             rows: self.rows + other.rows,
+            fragments_cached: self.fragments_cached + other.fragments_cached,
+            fragments_run: self.fragments_run + other.fragments_run,
+            bytes_cached: self.bytes_cached + other.bytes_cached,
         }
     }
 
     pub(super) fn note(self, counters: &Counters) {
         Counters::add(&counters.bytes_scanned, self.bytes);
-        Counters::add(&counters.data_bytes_cached, self.cached);
+        Counters::add(&counters.data_bytes_cached, self.data_bytes_cached);
         Counters::add(&counters.rows_scanned, self.rows);
+        Counters::add(&counters.fragments_cached, self.fragments_cached);
+        Counters::add(&counters.fragments_run, self.fragments_run);
+        Counters::add(&counters.bytes_cached, self.bytes_cached);
     }
 }
 

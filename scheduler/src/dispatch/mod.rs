@@ -1,7 +1,7 @@
 //! Where a query runs, and how its rows come back.
 //!
 //! Reading order: `context` (what a statement runs under), [`choose`](choice), then the paths:
-//! `gather`, `exchange` and `staged`; `fault` (what is tried again), `release` (when rows are let go),
+//! `gather`, `exchange` and `staged`; `narrow` (aggregates brought to the partitions of their scans); `fault` (what is tried again), `release` (when rows are let go),
 //! `partial` (which answers may lack shards).
 
 mod choice;
@@ -13,6 +13,7 @@ pub mod explain;
 mod fault;
 pub mod gather;
 mod measure;
+mod narrow;
 pub mod partial;
 mod physical;
 pub mod release;
@@ -28,7 +29,8 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use watershed_cluster::{Channels, session as cluster_session, yielding};
 use watershed_core::{Result, telemetry};
-use watershed_storage::blocks::{BlockCache, with_blocks};
+use watershed_storage::blocks::with_blocks;
+use watershed_storage::cache::Caches;
 use watershed_storage::error::from_datafusion;
 use watershed_storage::session;
 
@@ -41,9 +43,6 @@ use exchange::Exchange;
 use gather::KeptShards;
 use partial::Standing;
 use staged::Staged;
-
-/// Bytes of object stores that this process keeps in memory.
-const BLOCKS_MEMORY: usize = 64 << 20;
 
 /// A query, or the query part of a write.
 pub struct Job {
@@ -65,8 +64,8 @@ pub struct Dispatch {
     threads: usize,
     /// Shards that finished for answers that were partial.
     kept: Arc<KeptShards>,
-    /// Data of object stores that this process has read.
-    blocks: Arc<BlockCache>,
+    /// What plans that run in this process have read, and made of it.
+    caches: Arc<Caches>,
 }
 
 impl Dispatch {
@@ -75,6 +74,7 @@ impl Dispatch {
         channels: Channels,
         runtime: Arc<RuntimeEnv>,
         staged: Staged,
+        caches: Arc<Caches>,
         threads: usize,
     ) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl Dispatch {
             staged,
             threads,
             kept: Arc::default(),
-            blocks: Arc::new(BlockCache::in_memory(BLOCKS_MEMORY)),
+            caches,
         }
     }
 
@@ -97,9 +97,9 @@ impl Dispatch {
         &self.membership
     }
 
-    /// Forgets the data that this process has read.
+    /// Forgets what plans in this process have read, and made of it.
     pub fn forget(&self) {
-        self.blocks.forget();
+        self.caches.forget_all();
     }
 
     /// The session in which a statement is planned, one for all of it: it takes long to make.
@@ -169,7 +169,7 @@ impl Dispatch {
     /// The choice alone.
     pub async fn choose(&self, state: &SessionState, job: &Job) -> Result<Choice> {
         let mut choice = choice::choose(self, state, job).await?;
-        let prepare = |plan| yielding(with_blocks(plan, &self.runtime, &self.blocks)?);
+        let prepare = |plan| yielding(with_blocks(plan, &self.runtime, &self.caches.blocks)?);
         choice.plan = choice.plan.map(prepare).transpose().map_err(from_datafusion)?;
         Ok(choice)
     }
@@ -194,7 +194,8 @@ impl Dispatch {
             self.channels.clone(),
             exchange::NoWorkers,
         )
-        .map_err(from_datafusion)?;
+        .map_err(from_datafusion)?
+        .with_extension(Arc::clone(&self.caches.fragments));
         Ok(Arc::new(TaskContext::from(state).with_session_config(config)))
     }
 

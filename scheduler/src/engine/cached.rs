@@ -33,7 +33,8 @@ impl Engine {
         let catalog = self.newest_catalog().await?;
         let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
         let texts = self.parts().cache.texts();
-        if text.as_ref().is_some_and(|text| texts.is_momentary(text)) {
+        let momentary = text.as_ref().and_then(|text| texts.is_momentary(text));
+        if momentary == Some(true) {
             return Ok(None);
         }
         let known = text.and_then(|text| texts.answer(&text));
@@ -50,7 +51,7 @@ impl Engine {
             return Ok(None);
         };
         let state = self.parts().dispatch.session(&context);
-        let print = fingerprint::of(&plan, state, &context.settings, false)?;
+        let print = fingerprint::of(&plan, state, &context.settings, momentary)?;
         let print = print.ok().map(|(print, _)| print);
         Ok(print.filter(|print| !print.momentary).map(|print| print.key))
     }
@@ -97,7 +98,7 @@ impl Running<'_> {
         }
         let state = parts.dispatch.session(self.context);
         let text = self.remember.as_ref().map(|(text, _)| text);
-        let momentary = text.is_some_and(|text| parts.cache.texts().is_momentary(text));
+        let momentary = text.and_then(|text| parts.cache.texts().is_momentary(text));
         let (print, optimized) = match fingerprint::of(&plan, state, &self.context.settings, momentary)? {
             Ok(found) => found,
             Err(why) => {
@@ -107,12 +108,12 @@ impl Running<'_> {
         };
         self.guard.print(&print);
         parts.cache.see(&print.pins);
+        if let Some((text, _)) = self.remember.as_ref().filter(|_| momentary.is_none()) {
+            parts.cache.texts().learn_momentary(text.clone(), print.momentary);
+        }
         if print.momentary {
             self.guard
                 .cache("bypass", "it hangs on an instant that does not come again");
-            if let Some((text, _)) = self.remember.take() {
-                parts.cache.texts().learn_momentary(text);
-            }
             return self.run(plan, Some(optimized)).await.map(|(_, rows)| rows);
         }
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());

@@ -58,7 +58,7 @@ impl Running<'_> {
         let settings = &self.context.settings;
         let state = parts.dispatch.session(self.context);
         let layers = parts.cache.layers();
-        let (key, refused) = match fingerprint::of(plan, state, settings, false)? {
+        let (key, refused) = match fingerprint::of(plan, state, settings, None)? {
             Err(why) => (None, Some(why)),
             Ok((print, _)) if print.momentary => (
                 Some(print.key),

@@ -61,12 +61,6 @@ impl BlockCache {
         self.epochs.of(path)
     }
 
-    /// Forgets everything. What is being fetched now is not kept, either.
-    pub fn forget(&self) {
-        self.epochs.forget(&[], true);
-        self.clear_memory();
-    }
-
     pub(crate) fn clear_memory(&self) {
         if let Some(Some(kept)) = self.kept.get() {
             kept.clear_memory();

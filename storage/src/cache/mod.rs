@@ -79,6 +79,18 @@ impl Caches {
         }
     }
 
+    /// In memory alone.
+    pub async fn in_memory(fragments: usize, blocks: usize) -> Self {
+        let epochs = Arc::default();
+        let fragments = FragmentCache::open(fragments, None, Arc::clone(&epochs)).await;
+        Self {
+            fragments: Arc::new(fragments),
+            blocks: Arc::new(BlockCache::new(blocks, None, Arc::clone(&epochs))),
+            epochs,
+            folder: None,
+        }
+    }
+
     /// Up to where these caches, or those that left what they hold, have done what was asked of them.
     pub fn heard(&self) -> Option<u64> {
         self.epochs.heard()
@@ -90,16 +102,22 @@ impl Caches {
         if self.heard() == Some(news.last) && news.folders.is_empty() && !news.everything {
             return Ok(());
         }
-        self.epochs.forget(&news.folders, news.everything);
-        if news.everything {
-            self.fragments.clear_memory();
-            self.blocks.clear_memory();
+        match news.everything {
+            true => self.forget_all(),
+            false => self.epochs.forget(&news.folders, false),
         }
         self.epochs.hear(news.last);
         match &self.folder {
             Some(folder) => folder.note(&self.epochs),
             None => Ok(()),
         }
+    }
+
+    /// Forgets everything that is in memory. What is being read now is not kept, either.
+    pub fn forget_all(&self) {
+        self.epochs.forget(&[], true);
+        self.fragments.clear_memory();
+        self.blocks.clear_memory();
     }
 
     /// Waits until what is kept is on disk.

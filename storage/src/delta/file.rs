@@ -99,6 +99,7 @@ impl Reader {
             partition_values,
             shard: self.shard(&add),
             statistics: std::sync::Arc::new(statistics),
+            planned: std::sync::OnceLock::new(),
         })
     }
 

@@ -1,10 +1,11 @@
 //! One version of a table as its list of data files.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use datafusion::common::{ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
 use deltalake_core::table::state::DeltaTableState;
 use watershed_core::error::{Error, Result};
 use watershed_core::id::ShardId;
@@ -59,6 +60,8 @@ pub struct DataFile {
     pub shard: Option<ShardId>,
     /// Over the columns of the layout's `arrow_schema`.
     pub statistics: Arc<Statistics>,
+    /// As a scan of its table has it, from the first scan on.
+    pub(crate) planned: OnceLock<PartitionedFile>,
 }
 
 /// Reads the files of `state`; those that `known` has are taken from there, as files never change.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::joins::HashJoinExec;
@@ -17,22 +18,26 @@ use super::scan::{Conditions, conditions_of_joins, conjuncts, file_scan, join_fi
 
 type Plan = Arc<dyn ExecutionPlan>;
 
-/// The fragment with the cache in it; as it was if nothing of it can be reused.
+/// The plan with the cache on each partial aggregate that can be reused, the uppermost ones.
 pub fn insert(plan: Plan) -> Result<Plan> {
-    if Cacheable::of(&plan)?.is_some() {
-        return Ok(Arc::new(FragmentCacheExec::new(plan)));
+    plan.transform_down(|node| {
+        Ok(match cached(&node)? {
+            Some(cached) => Transformed::new(cached, true, TreeNodeRecursion::Jump),
+            None => Transformed::no(node),
+        })
+    })
+    .data()
+}
+
+/// An aggregate with the cache on it, if it can be reused.
+fn cached(plan: &Plan) -> Result<Option<Plan>> {
+    if !plan.is::<AggregateExec>() {
+        return Ok(None);
     }
-    if let Some(phases) = in_two_phases(&plan)? {
-        return Ok(phases);
+    match Cacheable::of(plan)? {
+        Some(_) => Ok(Some(Arc::new(FragmentCacheExec::new(Arc::clone(plan))))),
+        None => in_two_phases(plan),
     }
-    let [child] = plan.children()[..] else {
-        return Ok(plan);
-    };
-    let inner = insert(Arc::clone(child))?;
-    if Arc::ptr_eq(&inner, child) {
-        return Ok(plan);
-    }
-    replace_probe(&plan, inner)
 }
 
 /// An aggregate that DataFusion has put into one node, as there is but one partition, as a partial one with

@@ -60,11 +60,14 @@ pub(super) fn plan(
         .iter()
         .map(|field| schema.index_of(field.name()).ok())
         .collect();
-    let planned = files.iter().map(|file| partitioned_file(layout, file, &order));
+    let planned = |file: &&DataFile| {
+        let planned = || partitioned_file(layout, file, &order);
+        file.planned.get_or_init(planned).clone()
+    };
     let groups = match layout.sharding {
-        Some(_) => by_shard(files, planned.collect()),
+        Some(_) => by_shard(files, planned),
         None => deal(
-            planned.collect(),
+            files.iter().map(planned).collect(),
             state.config().target_partitions(),
             state.config_options().optimizer.repartition_file_min_size as u64,
         ),
@@ -126,15 +129,16 @@ fn table_schema(layout: &TableLayout) -> TableSchema {
 }
 
 /// One group per shard, ascending, then the files that may hold any.
-fn by_shard(files: &[&DataFile], planned: Vec<PartitionedFile>) -> Vec<Vec<PartitionedFile>> {
-    let mut files: Vec<_> = files.iter().zip(planned).collect();
+fn by_shard(
+    files: &[&DataFile],
+    planned: impl Fn(&&DataFile) -> PartitionedFile,
+) -> Vec<Vec<PartitionedFile>> {
+    let mut files = files.to_vec();
     // None sorts before every shard, and shall come last.
-    files.sort_by(|(a, _), (b, _)| {
-        (a.shard.is_none(), a.shard, &a.path).cmp(&(b.shard.is_none(), b.shard, &b.path))
-    });
+    files.sort_by(|a, b| (a.shard.is_none(), a.shard, &a.path).cmp(&(b.shard.is_none(), b.shard, &b.path)));
     files
-        .chunk_by(|(a, _), (b, _)| a.shard == b.shard)
-        .map(|group| group.iter().map(|(_, planned)| planned.clone()).collect())
+        .chunk_by(|a, b| a.shard == b.shard)
+        .map(|group| group.iter().map(&planned).collect())
         .collect()
 }
 

@@ -21,7 +21,9 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 use tokio::sync::Notify;
+use watershed_storage::fragment;
 
+use crate::dispatch::narrow::{Single, narrowed};
 use crate::dispatch::physical::{self, Write};
 
 /// What the head of the plan has given. Clones share it.
@@ -56,7 +58,8 @@ impl Head {
     }
 }
 
-/// Plans as usual and puts a [`HeadExec`] on top, before the plan is distributed.
+/// Plans as usual, and before the plan is distributed has its aggregates reuse what they came to over files,
+/// and puts a [`HeadExec`] on top.
 #[derive(Debug)]
 pub(super) struct HeadPlanner {
     pub(super) head: Head,
@@ -71,6 +74,7 @@ impl QueryPlanner for HeadPlanner {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = physical::plan_optimized(plan, session, self.write.as_ref()).await?;
+        let plan = fragment::insert(narrowed(&plan, Single::Left)?)?;
         let plan: Arc<dyn ExecutionPlan> = match plan.output_partitioning().partition_count() {
             1 => plan,
             _ => Arc::new(CoalescePartitionsExec::new(plan)),

@@ -1,5 +1,6 @@
-//! Which executor does what in an exchange: everyone reads files, and the shards of a table are read by
-//! their owners.
+//! Which executor does what in an exchange: everyone reads files, the shards of a table are read by their
+//! owners, and partitions of other tables by the same executors each time, as these remember what they came
+//! to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,16 +62,19 @@ impl Routes {
             })
             .with_distributed_scale_up_leaf_node_handler(move |event: ScaleUpLeafNodeEvent| {
                 let scan = file_scan(event.plan)?;
-                let shards = shard_count(scan)?;
-                Some(scale.by_owner(event.plan, scan, shards, event.task_count))
+                let shards = shard_count(scan).unwrap_or_default();
+                // Fewer partitions than tasks are cut smaller.
+                let enough = shards > 0 || scan.file_groups.len() >= event.task_count;
+                enough.then(|| scale.by_owner(event.plan, scan, shards, event.task_count))
             })
             .with_distributed_route_tasks_handler(move |event: RouteTasksEvent| {
-                (event.task_count == route.urls.len() && reads_shards(event.plan))
+                (event.task_count == route.urls.len() && reads_files(event.plan))
                     .then(|| Ok(RouteTasksEventResponse::new(route.urls.clone())))
             })
     }
 
-    /// A scan of a sharded table for each task: that of the shards which the task's executor owns.
+    /// A scan for each task: of the shards which the task's executor owns, and of every so many-th partition
+    /// that is no shard.
     fn by_owner(
         &self,
         plan: &Arc<dyn ExecutionPlan>,
@@ -108,12 +112,12 @@ impl Routes {
     }
 }
 
-/// Whether a stage itself, not one below it, reads a sharded table.
-fn reads_shards(plan: &Arc<dyn ExecutionPlan>) -> bool {
+/// Whether a stage itself, not one below it, reads files.
+fn reads_files(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if let Some(leaf) = plan.downcast_ref::<DistributedLeafExec>() {
-        return file_scan(leaf.original()).is_some_and(|scan| shard_count(scan).is_some());
+        return file_scan(leaf.original()).is_some();
     }
-    !plan.is_network_boundary() && plan.children().into_iter().any(reads_shards)
+    !plan.is_network_boundary() && plan.children().into_iter().any(reads_files)
 }
 
 /// The executors of one try.

@@ -1,7 +1,6 @@
 //! A part of a plan that runs shard by shard.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::catalog::memory::DataSourceExec;
 use datafusion::common::{ColumnStatistics, Result, Statistics, internal_err};
@@ -13,10 +12,11 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+use object_store::path::Path;
 use watershed_core::id::ShardId;
 use watershed_core::partial::{MissingShard, Part};
 use watershed_storage::fragment::{FragmentCacheExec, Proofs};
-use watershed_storage::table::{ScanLog, group_shards, shard_count};
+use watershed_storage::table::{ScanLog, ScanReport, group_shards, shard_count};
 use watershed_storage::write::ShardWriteExec;
 
 use super::split::{file_scan, shares_bounds};
@@ -26,6 +26,8 @@ use super::split::{file_scan, shares_bounds};
 pub struct Fragment {
     plan: Arc<dyn ExecutionPlan>,
     leaf: Arc<dyn ExecutionPlan>,
+    /// That scan without files, of which there can be thousands.
+    without_files: OnceLock<FileScanConfig>,
     /// Of which table that scan is.
     table: String,
     /// The shard of each partition, where the scan is of a sharded table.
@@ -50,6 +52,7 @@ impl Fragment {
         Self {
             plan,
             leaf,
+            without_files: OnceLock::new(),
             table,
             shards,
             table_shards,
@@ -113,11 +116,13 @@ impl Fragment {
         let Some(scan) = file_scan(&self.leaf) else {
             return internal_err!("a fragment's leaf is no scan of files");
         };
-        let mut scan = scan.clone();
-        scan.file_groups = partitions
-            .iter()
-            .filter_map(|index| scan.file_groups.get(*index).cloned())
-            .collect();
+        let groups = partitions.iter().filter_map(|index| scan.file_groups.get(*index));
+        let groups = groups.cloned().collect();
+        let mut scan = self.without_files.get_or_init(|| without_files(scan)).clone();
+        scan.file_groups = groups;
+        if scan.output_partitioning.is_some() {
+            scan.output_partitioning = Some(Partitioning::UnknownPartitioning(partitions.len()));
+        }
         // What the cache asks of files is answered here, and others ask of columns with conditions.
         let (asked, proofs) = match has_cache(&self.plan) {
             true => {
@@ -130,9 +135,6 @@ impl Fragment {
             .into_iter()
             .map(|group| without_others(group, &asked))
             .collect();
-        if scan.output_partitioning.is_some() {
-            scan.output_partitioning = Some(Partitioning::UnknownPartitioning(scan.file_groups.len()));
-        }
         let leaf: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
         swap(&self.plan, &self.leaf, &leaf, proofs.as_ref())
     }
@@ -151,6 +153,12 @@ fn is_reduced(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.is::<GlobalLimitExec>()
         || plan.is::<ShardWriteExec>()
         || limited_sort
+}
+
+fn without_files(scan: &FileScanConfig) -> FileScanConfig {
+    let mut scan = scan.clone();
+    scan.file_groups.clear();
+    scan
 }
 
 /// Whether states over files of the fragment's scan are reused.
@@ -198,18 +206,11 @@ fn of_columns(all: &Statistics, asked: &[usize]) -> Statistics {
 
 /// The table of a scan, as the report of its planning names it.
 fn table(scan: &FileScanConfig, scans: &ScanLog) -> String {
-    let files: HashSet<_> = scan
-        .file_groups
-        .iter()
-        .flat_map(|group| group.files())
-        .map(|file| file.path())
-        .collect();
-    let of_scan = |report: &watershed_storage::table::ScanReport| {
-        report
-            .first_file
-            .as_ref()
-            .is_some_and(|file| files.contains(file))
+    let has = |file: &Path| {
+        let mut files = scan.file_groups.iter().flat_map(|group| group.files());
+        files.any(|other| other.path() == file)
     };
+    let of_scan = |report: &ScanReport| report.first_file.as_ref().is_some_and(has);
     match scans.reports().into_iter().find(of_scan) {
         Some(report) => report.table,
         None => scan.object_store_url.as_str().to_owned(),

@@ -1,7 +1,7 @@
 //! Scatter-gather: parts of a plan that are distributive over shards run on the shards' owners, one
 //! task per executor and one partition per shard; what is above them runs in the scheduler.
 //!
-//! `narrow` readies a plan for it. [`split`] finds those parts, each a `fragment`, and puts a [`ShardGatherExec`] of `exec` in their place.
+//! [`split`] finds those parts, each a `fragment`, and puts a [`ShardGatherExec`] of `exec` in their place.
 //! `run` is one execution of it: `fetch` reads a partition, through the loss of executors, from a `source`,
 //! part of a `task` on an executor; or it was `kept` by an earlier try; `tally` says which are there, `hedge` which
 //! are asked of a second executor.
@@ -11,7 +11,6 @@ mod fetch;
 mod fragment;
 mod hedge;
 mod kept;
-mod narrow;
 mod run;
 mod source;
 mod split;

@@ -249,15 +249,7 @@ impl Run {
             () = statement.terms.due() => None,
         };
         if let Some(report) = report {
-            Counters::add(&statement.counters.bytes_scanned, report.task.bytes_scanned);
-            Counters::add(
-                &statement.counters.data_bytes_cached,
-                report.task.data_bytes_cached,
-            );
-            Counters::add(&statement.counters.rows_scanned, report.task.rows_scanned);
-            Counters::add(&statement.counters.fragments_cached, report.task.fragments_cached);
-            Counters::add(&statement.counters.fragments_run, report.task.fragments_run);
-            Counters::add(&statement.counters.bytes_cached, report.task.bytes_cached);
+            report.task.scanned.note(&statement.counters);
             self.reports.lock().push(report);
         }
     }

@@ -35,7 +35,7 @@ use watershed_storage::write::ShardWriteExec;
 
 use super::exec::{ShardGatherExec, Surroundings};
 use super::fragment::Fragment;
-use super::narrow::{narrowed, shares_out};
+use crate::dispatch::narrow::{Single, narrowed, shares_out};
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -52,7 +52,12 @@ pub fn split(
     surroundings: &Surroundings,
 ) -> Result<Result<Plan, String>> {
     let mut fragments = 0;
-    let replaced = replace(&narrowed(plan)?, options, surroundings, &mut fragments)?;
+    let replaced = replace(
+        &narrowed(plan, Single::Coalesced)?,
+        options,
+        surroundings,
+        &mut fragments,
+    )?;
     if fragments == 0 {
         return Ok(Err("no part of the plan runs shard by shard".to_owned()));
     }

@@ -29,15 +29,7 @@ const REPORT_TIMEOUT: Duration = Duration::from_millis(200);
 /// The figures of a task that has ended.
 #[derive(Debug, Clone, Default)]
 pub struct TaskReport {
-    pub bytes_scanned: u64,
-    /// Of these, what the executor had and did not fetch.
-    pub data_bytes_cached: u64,
-    pub rows_scanned: u64,
-    /// Files whose part of the answer was known, and files that were read for it.
-    pub fragments_cached: u64,
-    pub fragments_run: u64,
-    /// Bytes of the former.
-    pub bytes_cached: u64,
+    pub scanned: Scanned,
     /// Metrics of the fragment's nodes, in pre-order.
     pub nodes: Vec<MetricsSet>,
 }
@@ -141,21 +133,9 @@ impl Task {
 
 impl TaskReport {
     fn of(nodes: Vec<MetricsSet>) -> Self {
-        let scanned = nodes
-            .iter()
-            .map(Scanned::of_node)
-            .fold(Scanned::default(), Scanned::plus);
-        let sum = |name: &str| {
-            let counts = nodes.iter().filter_map(|metrics| metrics.sum_by_name(name));
-            counts.map(|count| count.as_usize() as u64).sum()
-        };
+        let scanned = nodes.iter().map(Scanned::of_node);
         Self {
-            bytes_scanned: scanned.bytes,
-            data_bytes_cached: scanned.cached,
-            rows_scanned: scanned.rows,
-            fragments_cached: sum("fragments_cached"),
-            fragments_run: sum("fragments_run"),
-            bytes_cached: sum("bytes_cached"),
+            scanned: scanned.fold(Scanned::default(), Scanned::plus),
             nodes,
         }
     }

@@ -16,15 +16,24 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use watershed_storage::fragment::{probe_of, replace_probe};
 
-use super::split::file_scan;
+use super::gather::file_scan;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
 /// A scan with at least this part of the partitions that are wanted keeps its own: its threads are busy enough.
 const MIN_SHARE: usize = 2;
 
+/// What becomes of an aggregate over a scan of one partition, whose rows several threads aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Single {
+    /// One partition comes of it, that of the scan.
+    Coalesced,
+    /// It is left as it is.
+    Left,
+}
+
 /// The plan with such aggregates in as many partitions as their scans have.
-pub(super) fn narrowed(plan: &Plan) -> Result<Plan> {
+pub(super) fn narrowed(plan: &Plan, single: Single) -> Result<Plan> {
     Arc::clone(plan)
         .transform_up(|node| {
             let partial = node
@@ -33,14 +42,13 @@ pub(super) fn narrowed(plan: &Plan) -> Result<Plan> {
             let Some((groups, threads)) = partial.then(|| shared_out(&node)).flatten() else {
                 return Ok(Transformed::no(node));
             };
-            // One partition is aggregated by several threads all the same, wherever it is.
-            if groups == 1 {
-                return Ok(Transformed::yes(Arc::new(CoalescePartitionsExec::new(node))));
-            }
-            if groups * MIN_SHARE < threads {
-                return Ok(Transformed::no(node));
-            }
-            Ok(Transformed::yes(without_sharing(&node)?))
+            Ok(match (groups, single) {
+                // It is aggregated by several threads all the same, wherever it is.
+                (1, Single::Coalesced) => Transformed::yes(Arc::new(CoalescePartitionsExec::new(node))),
+                (1, Single::Left) => Transformed::no(node),
+                _ if groups * MIN_SHARE < threads => Transformed::no(node),
+                _ => Transformed::yes(without_sharing(&node)?),
+            })
         })
         .data()
 }
