@@ -5,15 +5,16 @@
 //! not at all, so that neither the case nor the aliases of the SQL text matter. What has no place in that
 //! text makes a query that is not cached, never one that is mistaken for another.
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use chrono::TimeDelta;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use watershed_core::Result;
 use watershed_core::settings::Settings;
 use watershed_storage::error::from_datafusion;
 use watershed_storage::table::Pin;
 
 use super::encode::{Encoder, Stop, write_to};
+use super::generic::Generic;
 
 /// The encoding below, and what else an entry's meaning hangs on.
 const VERSION: &str = concat!("1/", env!("CARGO_PKG_VERSION"));
@@ -66,28 +67,27 @@ pub struct Fingerprint {
 /// Why a query has no fingerprint, as words for people.
 pub type Bypass = String;
 
-/// The fingerprint of a query that is bound and allowed, and its optimized plan. `momentary` is what is known of
-/// it already.
-pub fn of(
-    plan: &LogicalPlan,
+/// The fingerprint of a query, and its plan as it is asked now. `momentary` is what is known of it already.
+pub(crate) fn of(
+    generic: &Generic,
     state: &SessionState,
     settings: &Settings,
     momentary: Option<bool>,
 ) -> Result<std::result::Result<(Fingerprint, LogicalPlan), Bypass>> {
-    let functions = functions(plan).map_err(from_datafusion)?;
-    if let Some(name) = functions.volatile {
-        return Ok(Err(format!("{name}() gives another value every time")));
-    }
-    let first = match encode(plan, state, settings)? {
+    let first = match encode(generic, state, settings, TimeDelta::zero())? {
         Ok(encoded) => encoded,
         Err(why) => return Ok(Err(why)),
     };
-    let momentary = match (functions.stable, momentary) {
+    // Whether the plan is another so many microseconds from now: if it is both before and after, this one is
+    // never asked again, while date_trunc('hour', now()) folds to the same for an hour.
+    let differs = |microseconds| -> Result<bool> {
+        let other = encode(generic, state, settings, TimeDelta::microseconds(microseconds))?;
+        Ok(other.map_or(true, |other| other.text != first.text))
+    };
+    let momentary = match (generic.clocked, momentary) {
         (false, _) => false,
         (true, Some(known)) => known,
-        (true, None) => {
-            differs(&first, plan, state, settings, 1)? && differs(&first, plan, state, settings, -1)?
-        }
+        (true, None) => differs(1)? && differs(-1)?,
     };
     let mut text = first.text;
     let plan = Key::of(&text);
@@ -98,57 +98,51 @@ pub fn of(
         key: Key::of(&text),
         plan,
         pins: first.pins,
-        clocked: functions.stable,
+        clocked: generic.clocked,
         momentary,
     };
-    Ok(Ok((print, first.optimized)))
+    Ok(Ok((print, first.plan)))
 }
 
-/// Whether the plan is another so many microseconds from now. Clocks are folded by then: if it is both before
-/// and after, this one is never asked again, while date_trunc('hour', now()) folds to the same for an hour.
-fn differs(
-    first: &Encoded,
+/// [`of`] for a plan that is bound and allowed.
+pub(crate) fn of_plan(
     plan: &LogicalPlan,
     state: &SessionState,
     settings: &Settings,
-    microseconds: i64,
-) -> Result<bool> {
-    let props = state.execution_props();
-    let other = props
-        .query_execution_start_time
-        .and_then(|now| now.checked_add_signed(chrono::TimeDelta::microseconds(microseconds)));
-    let Some(other) = other else { return Ok(true) };
-    let state = SessionStateBuilder::new_from_existing(state.clone())
-        .with_execution_props(props.clone().with_query_execution_start_time(other))
-        .build();
-    Ok(encode(plan, &state, settings)?.map_or(true, |second| second.text != first.text))
+) -> Result<std::result::Result<Fingerprint, Bypass>> {
+    let generic = match Generic::of(plan, state).map_err(from_datafusion)? {
+        Ok(generic) => generic,
+        Err(why) => return Ok(Err(why)),
+    };
+    Ok(of(&generic, state, settings, None)?.map(|(print, _)| print))
 }
 
 struct Encoded {
-    optimized: LogicalPlan,
+    plan: LogicalPlan,
     text: String,
     pins: Vec<Pin>,
 }
 
 fn encode(
-    plan: &LogicalPlan,
+    generic: &Generic,
     state: &SessionState,
     settings: &Settings,
+    later: TimeDelta,
 ) -> Result<std::result::Result<Encoded, Bypass>> {
-    let optimized = state.optimize(plan).map_err(from_datafusion)?;
+    let plan = generic.at(state, later).map_err(from_datafusion)?;
     let mut encoder = Encoder::default();
     write_to(
         &mut encoder.text,
         format_args!("{VERSION} {:?}\n", settings.time_zone()),
     );
-    match encoder.node(&optimized) {
+    match encoder.node(&plan) {
         Ok(()) => {
             // Types are not in every expression.
-            for field in optimized.schema().fields() {
+            for field in plan.schema().fields() {
                 write_to(&mut encoder.text, format_args!("{:?};", field.data_type()));
             }
             Ok(Ok(Encoded {
-                optimized,
+                plan,
                 text: encoder.text,
                 pins: encoder.pins,
             }))
@@ -156,38 +150,4 @@ fn encode(
         Err(Stop::Bypass(why)) => Ok(Err(why)),
         Err(Stop::Failed(error)) => Err(from_datafusion(error)),
     }
-}
-
-#[derive(Default)]
-struct Functions {
-    volatile: Option<String>,
-    stable: bool,
-}
-
-/// The functions of a plan that are not the same for ever.
-fn functions(plan: &LogicalPlan) -> datafusion::common::Result<Functions> {
-    let mut found = Functions::default();
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                let (name, volatility) = match expr {
-                    Expr::ScalarFunction(call) => (call.func.name(), call.func.signature().volatility),
-                    Expr::AggregateFunction(call) => (call.func.name(), call.func.signature().volatility),
-                    other => {
-                        if other.is_volatile_node() {
-                            found.volatile = Some(other.schema_name().to_string());
-                        }
-                        return Ok(TreeNodeRecursion::Continue);
-                    }
-                };
-                match volatility {
-                    Volatility::Volatile => found.volatile = Some(name.to_owned()),
-                    Volatility::Stable => found.stable = true,
-                    Volatility::Immutable => {}
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(found)
 }

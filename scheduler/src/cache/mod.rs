@@ -12,6 +12,7 @@ mod encode;
 mod entry;
 mod events;
 pub mod fingerprint;
+mod generic;
 mod inflight;
 mod invalidate;
 mod layers;
@@ -42,10 +43,11 @@ pub use confirmations::Confirmations;
 pub use entry::{About, Entry};
 pub use events::Events;
 pub use fingerprint::{Fingerprint, Key};
+pub(crate) use generic::Generic;
 pub(crate) use inflight::{Lead, Outcome};
 pub use layers::{LayerStats, Layers, Limits};
 pub use records::EntryRecord;
-pub(crate) use texts::{KnownAnswer, TextKey};
+pub(crate) use texts::{KnownAnswer, KnownPlan, TextKey};
 pub use watershed_sql::catalog::Layer;
 
 /// Tables whose newest version is remembered.

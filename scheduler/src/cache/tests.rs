@@ -257,8 +257,7 @@ async fn print(sql: &str, at: &str, zone: &str) -> Result<Fingerprint, String> {
     let state = datafusion::execution::SessionStateBuilder::new_from_existing(context.state())
         .with_execution_props(props)
         .build();
-    let print = fingerprint::of(&plan, &state, &settings, None).unwrap()?;
-    Ok(print.0)
+    fingerprint::of_plan(&plan, &state, &settings).unwrap()
 }
 
 const NOON: &str = "2026-01-01T12:00:00Z";

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use watershed_sql::catalog::TableDef;
 
 use super::fingerprint::Fingerprint;
+use super::generic::Template;
 use crate::engine::Session;
 use crate::flight::Prepared;
 
@@ -62,6 +63,7 @@ struct Known {
     /// As planning described it.
     prepared: Option<Arc<Prepared>>,
     answer: Option<KnownAnswer>,
+    plan: Option<Arc<KnownPlan>>,
     /// Whether it hangs on an instant that does not come again. What was so once is taken to be so whenever it
     /// is asked; where that is wrong, an answer is not kept, or kept for nothing.
     momentary: Option<bool>,
@@ -73,6 +75,16 @@ pub(crate) struct KnownAnswer {
     pub(crate) tables: Vec<(Arc<TableDef>, u64)>,
     pub(crate) print: Arc<Fingerprint>,
     pub(crate) schema: arrow::datatypes::SchemaRef,
+}
+
+/// How it is planned.
+#[derive(Debug)]
+pub(crate) struct KnownPlan {
+    pub(crate) template: Template,
+    /// The tables in it.
+    pub(crate) tables: Vec<Arc<TableDef>>,
+    /// The tables and views that it names.
+    pub(crate) reads: Arc<Vec<(String, String)>>,
 }
 
 /// The newest of them. Its lock is held for moments only.
@@ -91,6 +103,14 @@ impl Texts {
 
     pub(crate) fn answer(&self, key: &TextKey) -> Option<KnownAnswer> {
         self.0.lock().get(key)?.answer.clone()
+    }
+
+    pub(crate) fn plan(&self, key: &TextKey) -> Option<Arc<KnownPlan>> {
+        self.0.lock().get(key)?.plan.clone()
+    }
+
+    pub(crate) fn learn_plan(&self, key: TextKey, plan: KnownPlan) {
+        self.0.lock().get_or_insert_mut(key, Known::default).plan = Some(Arc::new(plan));
     }
 
     /// None where that is not known.

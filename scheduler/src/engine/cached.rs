@@ -5,90 +5,24 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
+use chrono::TimeDelta;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
 use watershed_core::Result;
 use watershed_core::settings::{MAX_STALENESS, RESULT_CACHE};
-use watershed_sql::plan::Plan;
 use watershed_storage::error::from_datafusion;
 
-use super::Engine;
-use super::sessions::Session;
-use super::statement::{Request, Running};
-use crate::cache::{
-    About, Entry, Fingerprint, Found, Key, KnownAnswer, Layer, Lead, Outcome, TextKey, fingerprint,
-};
+use super::statement::Running;
+use crate::cache::{About, Entry, Fingerprint, Found, Generic, Lead, Outcome, fingerprint};
 use crate::dispatch::context::Counters;
 use crate::dispatch::{Job, Path};
 
 /// The path of a query whose answer is there.
 const PATH: &str = "cache";
 
-impl Engine {
-    /// What the answer to a query is called now; none of one that is not kept. Nothing is run.
-    pub async fn result_key(&self, session: &Arc<Session>, sql: &str) -> Result<Option<Key>> {
-        let context = self.begin(session.settings());
-        let catalog = self.newest_catalog().await?;
-        let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
-        let texts = self.parts().cache.texts();
-        let momentary = text.as_ref().and_then(|text| texts.is_momentary(text));
-        if momentary == Some(true) {
-            return Ok(None);
-        }
-        let known = text.and_then(|text| texts.answer(&text));
-        if let Some(known) = known
-            && self.is_current(&known).await?
-        {
-            return Ok(Some(known.print.key));
-        }
-        let request = Request::Statement {
-            sql,
-            parameters: Some(&[]),
-        };
-        let Plan::Query(plan) = self.plan(session, &context, &request, catalog).await?.plan else {
-            return Ok(None);
-        };
-        let state = self.parts().dispatch.session(&context);
-        let print = fingerprint::of(&plan, state, &context.settings, momentary)?;
-        let print = print.ok().map(|(print, _)| print);
-        Ok(print.filter(|print| !print.momentary).map(|print| print.key))
-    }
-
-    /// Whether the tables of an answer are at the versions that it is of.
-    async fn is_current(&self, known: &KnownAnswer) -> Result<bool> {
-        for (table, version) in &known.tables {
-            if self.parts().delta.snapshot(&table.layout).await?.version != *version {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-}
-
 impl Running<'_> {
-    /// The answer to a statement whose text came to one before, over tables that are still at the same
-    /// versions.
-    pub(super) async fn known(&self, text: &TextKey) -> Result<Option<SendableRecordBatchStream>> {
-        let parts = self.engine.parts();
-        if !self.context.settings.is_on(RESULT_CACHE) {
-            return Ok(None);
-        }
-        let Some(known) = parts.cache.texts().answer(text) else {
-            return Ok(None);
-        };
-        if !self.engine.is_current(&known).await? {
-            return Ok(None);
-        }
-        let Some(entry) = parts.cache.local(&known.print.key) else {
-            return Ok(None);
-        };
-        self.guard.print(&known.print);
-        self.answer(&entry, Layer::Local.as_str(), &known.schema)
-            .map(Some)
-    }
-
     /// Runs a query, or takes its answer from where it lies.
     pub(super) async fn query(&mut self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
         let parts = self.engine.parts();
@@ -97,15 +31,38 @@ impl Running<'_> {
             return self.run(plan, None).await.map(|(_, rows)| rows);
         }
         let state = parts.dispatch.session(self.context);
+        match Generic::of(&plan, state).map_err(from_datafusion)? {
+            Ok(generic) => {
+                self.learn(&generic)?;
+                self.generic(&generic, Some(plan)).await
+            }
+            Err(why) => {
+                self.guard.cache("bypass", &why);
+                self.run(plan, None).await.map(|(_, rows)| rows)
+            }
+        }
+    }
+
+    /// [`Running::query`] for an optimized plan, and what it was made of where there is that.
+    pub(super) async fn generic(
+        &mut self,
+        generic: &Generic,
+        plan: Option<LogicalPlan>,
+    ) -> Result<SendableRecordBatchStream> {
+        let parts = self.engine.parts();
+        let state = parts.dispatch.session(self.context);
         let text = self.remember.as_ref().map(|(text, _)| text);
         let momentary = text.and_then(|text| parts.cache.texts().is_momentary(text));
-        let (print, optimized) = match fingerprint::of(&plan, state, &self.context.settings, momentary)? {
+        let (print, optimized) = match fingerprint::of(generic, state, &self.context.settings, momentary)? {
             Ok(found) => found,
             Err(why) => {
                 self.guard.cache("bypass", &why);
-                return self.run(plan, None).await.map(|(_, rows)| rows);
+                let optimized = generic.at(state, TimeDelta::zero()).map_err(from_datafusion)?;
+                let plan = plan.unwrap_or_else(|| optimized.clone());
+                return self.run(plan, Some(optimized)).await.map(|(_, rows)| rows);
             }
         };
+        let plan = plan.unwrap_or_else(|| optimized.clone());
         self.guard.print(&print);
         parts.cache.see(&print.pins);
         if let Some((text, _)) = self.remember.as_ref().filter(|_| momentary.is_none()) {
@@ -217,7 +174,7 @@ impl Running<'_> {
     }
 
     /// The rows of an answer that is there.
-    fn answer(
+    pub(super) fn answer(
         &self,
         entry: &Entry,
         from: &'static str,
@@ -317,21 +274,6 @@ impl Running<'_> {
             }
         }
         true
-    }
-
-    /// Lets the same text find its answer without being planned.
-    fn remember(&mut self, print: Fingerprint, schema: &SchemaRef) {
-        let Some((text, tables)) = self.remember.take() else {
-            return;
-        };
-        if !print.clocked {
-            let answer = KnownAnswer {
-                tables,
-                print: Arc::new(print),
-                schema: Arc::clone(schema),
-            };
-            self.engine.parts().cache.texts().learn_answer(text, answer);
-        }
     }
 }
 

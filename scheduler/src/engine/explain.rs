@@ -58,13 +58,13 @@ impl Running<'_> {
         let settings = &self.context.settings;
         let state = parts.dispatch.session(self.context);
         let layers = parts.cache.layers();
-        let (key, refused) = match fingerprint::of(plan, state, settings, None)? {
+        let (key, refused) = match fingerprint::of_plan(plan, state, settings)? {
             Err(why) => (None, Some(why)),
-            Ok((print, _)) if print.momentary => (
+            Ok(print) if print.momentary => (
                 Some(print.key),
                 Some("it hangs on an instant that does not come again".to_owned()),
             ),
-            Ok((print, _)) => (Some(print.key), None),
+            Ok(print) => (Some(print.key), None),
         };
         let refused = match settings.is_on(RESULT_CACHE) {
             true => refused,

@@ -3,7 +3,8 @@
 //! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
 //! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
 //! ran), `tables` (names become rows), `writes` (rows become commits), `ingest` (rows that a client
-//! streams), `cached` (queries whose answers may be there), `caches` (what they are to forget), `ddl`,
+//! streams), `cached` (queries whose answers may be there), `known` (what is known of
+//! them by their texts), `caches` (what they are to forget), `ddl`,
 //! `credentials` (hashes and secrets on their way into the catalog), `access` (what one
 //! may do).
 
@@ -16,6 +17,7 @@ mod ddl;
 mod explain;
 mod front;
 mod ingest;
+mod known;
 mod limits;
 mod parameters;
 mod queries;

@@ -224,7 +224,6 @@ impl Engine {
             {
                 return Ok((permit, Done::Rows(rows)));
             }
-            let planned = self.plan(session, &context, &request, catalog).await?;
             if let Request::Statement {
                 sql,
                 parameters: Some(parameters),
@@ -232,6 +231,14 @@ impl Engine {
             {
                 running.again = Some(((*sql).to_owned(), parameters.to_vec()));
             }
+            if let Some(text) = &text
+                && let Some((generic, known, versions)) = self.known_plan(session, &context, text).await?
+            {
+                running.reads = Arc::clone(&known.reads);
+                running.remember = Some(text.clone()).zip(versions);
+                return Ok((permit, Done::Rows(running.generic(&generic, None).await?)));
+            }
+            let planned = self.plan(session, &context, &request, catalog).await?;
             running.reads = Arc::new(planned.reads);
             running.remember = text.zip(planned.versions);
             Ok((permit, running.perform(planned.plan).await?))

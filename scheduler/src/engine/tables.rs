@@ -65,7 +65,7 @@ impl<'a> PinnedTables<'a> {
         })
     }
 
-    async fn managed(&self, table: &Arc<TableDef>) -> Result<Arc<dyn TableProvider>> {
+    pub(super) async fn managed(&self, table: &Arc<TableDef>) -> Result<Arc<dyn TableProvider>> {
         let parts = self.engine.parts();
         let mut pins = self.pins.lock().await;
         let snapshot = match pins.get(&table.layout.id) {

@@ -29,9 +29,9 @@ pub fn insert(plan: Plan) -> Result<Plan> {
     .data()
 }
 
-/// An aggregate with the cache on it, if it can be reused.
+/// An aggregate, be it brought together from several threads, with the cache on it if it can be reused.
 fn cached(plan: &Plan) -> Result<Option<Plan>> {
-    if !plan.is::<AggregateExec>() {
+    if !plan.is::<AggregateExec>() && !plan.is::<CoalescePartitionsExec>() {
         return Ok(None);
     }
     match Cacheable::of(plan)? {

@@ -20,6 +20,7 @@ use datafusion::datasource::TableType;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use watershed_core::id::TableId;
 use watershed_core::store::StoreRoot;
 
 use crate::delta::TableSnapshot;
@@ -78,6 +79,11 @@ impl ShardedTable {
             foreign: true,
             log,
         }
+    }
+
+    /// The table's id; none of one that others keep.
+    pub fn id(&self) -> Option<TableId> {
+        (!self.foreign).then_some(self.layout.id)
     }
 
     /// The table and its version. One that others keep may be made anew in its place, with the same
