@@ -18,7 +18,7 @@ pub(super) const BLOCKS: &str = "blocks";
 const ALL: [&str; 2] = [FRAGMENTS, BLOCKS];
 
 /// The form of what is on disk.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MARK: &str = "caches.json";
 const LOCK: &str = "lock";
 

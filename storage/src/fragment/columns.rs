@@ -38,21 +38,54 @@ type Plan = Arc<dyn ExecutionPlan>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct FileColumns {
     rows: usize,
-    columns: BTreeMap<usize, ArrayRef>,
+    columns: BTreeMap<usize, FileColumn>,
+}
+
+#[derive(Debug, Clone)]
+struct FileColumn {
+    values: ArrayRef,
+    /// Its part of the bytes that were read when it was decoded.
+    bytes_read: usize,
 }
 
 impl FileColumns {
-    /// The columns of a file that was read.
-    pub(super) fn of(schema: &SchemaRef, places: &[usize], batches: &[RecordBatch]) -> Result<Self> {
+    /// The columns of a file that so many bytes were read for. Which column took how many of them is not told:
+    /// they are shared out by sizes in memory, to the last one what is left.
+    pub(super) fn of(
+        schema: &SchemaRef,
+        places: &[usize],
+        batches: &[RecordBatch],
+        bytes_read: usize,
+    ) -> Result<Self> {
         let whole = concat_batches(schema, batches)?;
+        let mut sizes: usize = whole
+            .columns()
+            .iter()
+            .map(|column| column.get_array_memory_size())
+            .sum();
+        let mut left = bytes_read;
+        let mut columns = BTreeMap::new();
+        for (place, values) in places.iter().zip(whole.columns()) {
+            let size = values.get_array_memory_size();
+            let part = left * size / sizes.max(1);
+            sizes -= size;
+            left -= part;
+            let column = FileColumn {
+                values: Arc::clone(values),
+                bytes_read: part,
+            };
+            columns.insert(*place, column);
+        }
         Ok(Self {
             rows: whole.num_rows(),
-            columns: places
-                .iter()
-                .copied()
-                .zip(whole.columns().iter().cloned())
-                .collect(),
+            columns,
         })
+    }
+
+    /// Bytes that were read for these columns, whenever that was.
+    pub(super) fn bytes_read(&self, places: &[usize]) -> usize {
+        let columns = places.iter().filter_map(|place| self.columns.get(place));
+        columns.map(|column| column.bytes_read).sum()
     }
 
     pub(super) fn lacks(&self, places: &[usize]) -> Vec<usize> {
@@ -72,7 +105,7 @@ impl FileColumns {
 
     fn size(&self) -> usize {
         let columns = self.columns.values();
-        columns.map(|column| column.get_array_memory_size()).sum()
+        columns.map(|column| column.values.get_array_memory_size()).sum()
     }
 }
 
@@ -180,8 +213,9 @@ pub(super) fn replayed(
 ) -> Result<Plan> {
     let (scan, source) = parquet(leaf)?;
     let schema: SchemaRef = Arc::new(source_schema(scan).table_schema().project(places)?);
-    let columns = places.iter().map(|place| file.columns.get(place).cloned());
+    let columns = places.iter().map(|place| file.columns.get(place));
     let columns: Vec<ArrayRef> = columns
+        .map(|column| column.map(|column| Arc::clone(&column.values)))
         .collect::<Option<_>>()
         .ok_or_else(|| internal_datafusion_err!("a column of a file is not in memory"))?;
     let options = RecordBatchOptions::new().with_row_count(Some(file.rows));

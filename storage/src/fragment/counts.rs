@@ -3,7 +3,7 @@
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 
-use super::parts::Part;
+use super::entry::Computed;
 
 /// What a partition did. What scans of the plan read is counted by its own scan, whose metrics they share; here
 /// is what was read beside that.
@@ -28,18 +28,19 @@ impl Counts {
         }
     }
 
-    /// A scan of its own has ended.
-    pub(super) fn read(&self, scan: &dyn ExecutionPlan) {
+    /// A scan of its own has ended. Gives the bytes that it read.
+    pub(super) fn read(&self, scan: &dyn ExecutionPlan) -> usize {
         let metrics = scan.metrics().unwrap_or_default();
         let sum = |name| metrics.sum_by_name(name).map_or(0, |sum| sum.as_usize());
-        self.bytes_scanned.add(sum("bytes_scanned"));
+        let bytes = sum("bytes_scanned");
+        self.bytes_scanned.add(bytes);
         self.data_bytes_cached.add(sum("data_bytes_cached"));
+        bytes
     }
 
-    pub(super) fn hit<'a>(&self, files: impl Iterator<Item = &'a Part>) {
-        for part in files {
-            self.cached.add(1);
-            self.bytes_cached.add(part.size());
-        }
+    /// What was known of so many files need not be read.
+    pub(super) fn hit(&self, files: usize, state: &Computed) {
+        self.cached.add(files);
+        self.bytes_cached.add(state.bytes_read);
     }
 }

@@ -1,4 +1,5 @@
-//! A state as it is kept, and its form on disk: the digests of its parts, and rows as an Arrow IPC stream.
+//! A state as it is kept, and its form on disk: the digests of its parts, what was read for it, and rows as an
+//! Arrow IPC stream.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -16,7 +17,14 @@ use super::FragmentDigest;
 const OVERHEAD: usize = 256;
 
 /// What a fragment came to.
-pub(super) type State = Arc<Vec<RecordBatch>>;
+pub(super) type State = Arc<Computed>;
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Computed {
+    pub(super) rows: Vec<RecordBatch>,
+    /// Bytes of the scan's files that were read for it, by whoever did: whoever finds it need not.
+    pub(super) bytes_read: usize,
+}
 
 /// A state and, of a merged one, the single ones in it.
 #[derive(Debug, Clone)]
@@ -28,7 +36,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(state: State, parts: Arc<HashSet<FragmentDigest>>) -> Self {
-        let columns = state.iter().flat_map(|batch| batch.columns());
+        let columns = state.rows.iter().flat_map(|batch| batch.columns());
         let rows: usize = columns
             // Those that were read share one buffer, of which each has a part.
             .map(|column| column.to_data().get_slice_memory_size().unwrap_or(column.get_array_memory_size()))
@@ -49,11 +57,12 @@ impl Code for Entry {
         for part in self.parts.iter() {
             writer.write_all(&part.0).map_err(Error::io_error)?;
         }
-        let Some(first) = self.state.first() else {
+        self.state.bytes_read.encode(writer)?;
+        let Some(first) = self.state.rows.first() else {
             return Err(Error::new(ErrorKind::Unsupported, "a state has no rows"));
         };
         let mut rows = StreamWriter::try_new(writer, &first.schema()).map_err(failed)?;
-        for batch in self.state.iter() {
+        for batch in &self.state.rows {
             rows.write(batch).map_err(failed)?;
         }
         rows.finish().map_err(failed)
@@ -67,8 +76,10 @@ impl Code for Entry {
             reader.read_exact(&mut part.0).map_err(Error::io_error)?;
             parts.insert(part);
         }
+        let bytes_read = usize::decode(reader)?;
         let rows = StreamReader::try_new(reader, None).map_err(failed)?;
-        let state: Vec<_> = rows.collect::<std::result::Result<_, _>>().map_err(failed)?;
+        let rows: Vec<_> = rows.collect::<std::result::Result<_, _>>().map_err(failed)?;
+        let state = Computed { rows, bytes_read };
         Ok(Self::new(Arc::new(state), Arc::new(parts)))
     }
 

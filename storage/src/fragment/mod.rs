@@ -4,7 +4,7 @@
 //! never change, so what it came to over a file holds for ever: after an append only the new file is read.
 //! [`describe`] says which fragments are the same, [`proof`] which conditions are true of all rows of a file
 //! and so make no other fragment of it ([`proofs`] travel with plans), [`parts`] names what there is a state of, [`worth`] which states pay,
-//! [`store`] keeps them in memory and on disk, [`columns`] keeps what others will be made of, [`run`] puts
+//! [`store`] keeps them in memory and on disk together with what [`readers`] say was read for them, [`columns`] keeps what others will be made of, [`run`] puts
 //! them together where [`FragmentCacheExec`] stands.
 
 mod columns;
@@ -17,6 +17,7 @@ mod parts;
 mod plan;
 mod proof;
 mod proofs;
+mod readers;
 mod run;
 mod scan;
 mod store;

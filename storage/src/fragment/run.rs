@@ -22,10 +22,11 @@ use super::columns::{self, FileColumns, MAX_FILE};
 use super::counts::Counts;
 use super::describe::file_text;
 use super::digest::FragmentDigest;
-use super::entry::State;
+use super::entry::{Computed, State};
 use super::parts::{Part, Parts};
 use super::plan::{Cacheable, over};
 use super::proofs::Proofs;
+use super::readers::{BytesRead, counting};
 use super::scan::{Conditions, file_scan, scan_of};
 use super::store::FragmentCache;
 use super::worth::is_worth_it;
@@ -123,9 +124,9 @@ impl Fragment {
         let mut states = States::default();
         let mut known: Arc<HashSet<FragmentDigest>> = Arc::default();
         if let Some((state, parts)) = self.cache.merged(&self.family, &wanted).await {
+            counts.hit(parts.len(), &state);
             states.steady.push(state);
             known = parts;
-            counts.hit(self.parts.iter().filter(|part| known.contains(&part.key)));
         }
         let mut missing = Vec::new();
         let others: Vec<_> = self
@@ -137,7 +138,7 @@ impl Fragment {
         for (part, state) in others.into_iter().zip(self.cache.get_all(&keys).await) {
             match state {
                 Some(state) => {
-                    counts.hit(std::iter::once(part));
+                    counts.hit(1, &state);
                     states.push(part.is_edge, state);
                 }
                 None => missing.push(part),
@@ -199,14 +200,19 @@ impl Fragment {
     async fn read(&self, part: Part, counts: Counts) -> Result<Read> {
         let _turn = self.cache.turn(part.key).await;
         if let Some(state) = self.cache.get(&part.key).await {
-            counts.hit(std::iter::once(&part));
+            counts.hit(1, &state);
             return Ok(Ok(state));
         }
         counts.run.add(1);
-        let plan = match self.in_memory(&part, &counts).await? {
-            Some(scan) => over(&self.plan, &scan)?,
-            None => self.over(vec![part.file.clone()], &part.conditions)?,
+        let (scan, decoded, read) = match self.in_memory(&part, &counts).await? {
+            Some((scan, decoded)) => (scan, decoded, BytesRead::default()),
+            None => {
+                let scan = self.scan(vec![part.file.clone()], &part.conditions)?;
+                let (scan, read) = counting(&scan, &self.context)?;
+                (scan, 0, read)
+            }
         };
+        let plan = over(&self.plan, &scan)?;
         let mut rows = plan.execute(0, Arc::clone(&self.context))?;
         let mut taken: Vec<RecordBatch> = Vec::new();
         let (mut count, mut bytes) = (0, 0);
@@ -220,7 +226,10 @@ impl Fragment {
                 return Ok(Err(Box::pin(RecordBatchStreamAdapter::new(schema, rows))));
             }
         }
-        let state: State = Arc::new(vec![compact(&self.schema(), &taken)?]);
+        let state = Arc::new(Computed {
+            rows: vec![compact(&self.schema(), &taken)?],
+            bytes_read: decoded + read.so_far(),
+        });
         match part.is_edge {
             true => self.cache.put_for_now(part.key, Arc::clone(&state)),
             false => self.cache.put(part.key, Arc::clone(&state)),
@@ -229,8 +238,12 @@ impl Fragment {
     }
 
     /// The scan of a file that is asked for again, from its columns in memory. Those that are not there yet are
-    /// decoded, all of their rows.
-    async fn in_memory(&self, part: &Part, counts: &Counts) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    /// decoded, all of their rows. With it come the bytes that were read for them, now or before.
+    async fn in_memory(
+        &self,
+        part: &Part,
+        counts: &Counts,
+    ) -> Result<Option<(Arc<dyn ExecutionPlan>, usize)>> {
         if part.file.range.is_some() || part.size() > MAX_FILE {
             return Ok(None);
         }
@@ -249,8 +262,8 @@ impl Fragment {
             let scan = columns::decode(&self.leaf, part.file.clone(), &missing)?;
             let rows = scan.execute(0, Arc::clone(&self.context))?;
             let batches: Vec<RecordBatch> = rows.try_collect().await?;
-            counts.read(scan.as_ref());
-            let decoded = FileColumns::of(&scan.schema(), &missing, &batches)?;
+            let bytes_read = counts.read(scan.as_ref());
+            let decoded = FileColumns::of(&scan.schema(), &missing, &batches, bytes_read)?;
             let Some(whole) = FileColumns::clone(&file).with(decoded) else {
                 return Ok(None);
             };
@@ -258,7 +271,8 @@ impl Fragment {
             kept.put(key, &file);
         }
         let batch_size = self.context.session_config().batch_size();
-        columns::replayed(&self.leaf, &part.conditions, &needed, &file, batch_size).map(Some)
+        let scan = columns::replayed(&self.leaf, &part.conditions, &needed, &file, batch_size)?;
+        Ok(Some((scan, file.bytes_read(&needed))))
     }
 
     /// All other files as one, as if there were no cache.
@@ -281,7 +295,7 @@ impl Fragment {
         }
         for (files, conditions) in groups.into_values() {
             counts.run.add(files.len());
-            let plan = self.over(files, &conditions)?;
+            let plan = over(&self.plan, &self.scan(files, &conditions)?)?;
             let mut rows = plan.execute(0, Arc::clone(&self.context))?;
             while let Some(batch) = rows.try_next().await? {
                 give(sender, batch).await?;
@@ -290,10 +304,10 @@ impl Fragment {
         Ok(())
     }
 
-    /// The fragment over some files, with these conditions.
-    fn over(&self, files: Vec<PartitionedFile>, conditions: &Conditions) -> Result<Arc<dyn ExecutionPlan>> {
+    /// The scan of some files, with these conditions.
+    fn scan(&self, files: Vec<PartitionedFile>, conditions: &Conditions) -> Result<Arc<dyn ExecutionPlan>> {
         let conditions = conditions.iter().chain(&self.of_joins).cloned();
-        over(&self.plan, &scan_of(&self.leaf, files, conditions)?)
+        scan_of(&self.leaf, files, conditions)
     }
 
     /// Several states as one.
@@ -305,7 +319,7 @@ impl Fragment {
         let schema = self.schema();
         let batches = states
             .iter()
-            .flat_map(|state| state.iter())
+            .flat_map(|state| &state.rows)
             .map(|batch| renamed(batch, &schema))
             .collect::<Result<Vec<_>>>()?;
         let input = MemorySourceConfig::try_new_exec(&[batches], Arc::clone(&schema), None)?;
@@ -320,7 +334,10 @@ impl Fragment {
         )?;
         let rows = merge.execute(0, Arc::clone(&self.context))?;
         let merged: Vec<RecordBatch> = rows.try_collect().await?;
-        Ok(Arc::new(vec![compact(&schema, &merged)?]))
+        Ok(Arc::new(Computed {
+            rows: vec![compact(&schema, &merged)?],
+            bytes_read: states.iter().map(|state| state.bytes_read).sum(),
+        }))
     }
 }
 
@@ -344,7 +361,7 @@ fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 }
 
 async fn send(sender: &Sender<Result<RecordBatch>>, states: &[State], schema: &SchemaRef) -> Result<()> {
-    for batch in states.iter().flat_map(|state| state.iter()) {
+    for batch in states.iter().flat_map(|state| &state.rows) {
         if batch.num_rows() > 0 {
             give(sender, renamed(batch, schema)?).await?;
         }

@@ -202,6 +202,7 @@ mod tests {
     use arrow::array::{Int64Array, RecordBatch, StringArray};
     use arrow::datatypes::{DataType, Field, Schema};
 
+    use super::super::entry::Computed;
     use super::*;
 
     fn state(rows: i64) -> State {
@@ -212,7 +213,10 @@ mod tests {
         let texts: StringArray = (0..rows).map(|n| (n % 2 == 0).then(|| n.to_string())).collect();
         let numbers: Int64Array = (0..rows).collect();
         let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(numbers), Arc::new(texts)]);
-        Arc::new(vec![batch.unwrap()])
+        Arc::new(Computed {
+            rows: vec![batch.unwrap()],
+            bytes_read: 1_000,
+        })
     }
 
     fn digest(n: i64) -> FragmentDigest {

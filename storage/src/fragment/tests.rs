@@ -49,6 +49,8 @@ struct Run {
     dims: usize,
     cached: usize,
     run: usize,
+    bytes_scanned: usize,
+    bytes_cached: usize,
 }
 
 fn layout(columns: Vec<Column>, key: &str, shards: u32) -> TableLayout {
@@ -183,11 +185,14 @@ impl Lake {
         let read = self.store.take_read();
         let of = |layout: &TableLayout| files_of(&read, layout);
         let (mut cached, mut run) = (0, 0);
+        let (mut bytes_scanned, mut bytes_cached) = (0, 0);
         plan.apply(|node| {
             let metrics = node.metrics().unwrap_or_default();
             let count = |name| metrics.sum_by_name(name).map_or(0, |count| count.as_usize());
             cached += count("fragments_cached");
             run += count("fragments_run");
+            bytes_scanned += count("bytes_scanned");
+            bytes_cached += count("bytes_cached");
             Ok(TreeNodeRecursion::Continue)
         })
         .unwrap();
@@ -197,6 +202,8 @@ impl Lake {
             dims: of(&self.dims),
             cached,
             run,
+            bytes_scanned,
+            bytes_cached,
         }
     }
 
@@ -245,6 +252,55 @@ async fn what_came_of_a_file_is_reused() {
     let after = lake.ask("SELECT min(x), max(x) FROM f WHERE x % 2 <> 0").await;
     assert_eq!(after.rows, ["-21|999"]);
     assert_eq!((after.facts, after.run), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hit_saves_is_what_its_state_took() {
+    let lake = Lake::new().await;
+    let ask = async |sql: &str, scanned: usize, cached: usize| {
+        let asked = lake.ask(sql).await;
+        assert_eq!(
+            (asked.bytes_scanned, asked.bytes_cached),
+            (scanned, cached),
+            "{sql}"
+        );
+    };
+    for sql in [
+        "SELECT sum(x) FROM f WHERE k < 7",
+        "SELECT k, sum(x) FROM single GROUP BY k",
+    ] {
+        let cold = lake.ask(sql).await.bytes_scanned;
+        assert!(cold > 0, "{sql}");
+        ask(sql, 0, cold).await;
+        // Others decode the same columns, and then one more.
+        lake.cache.columns().clear();
+        let (narrow, wide) = (sql.replace('x', "x + 1"), sql.replace('x', "x + id"));
+        lake.ask(&narrow).await;
+        let decoded = lake.ask(&sql.replace('x', "x + 2")).await.bytes_scanned;
+        ask(&sql.replace('x', "x + 2"), 0, decoded).await;
+        let third = lake.ask(&wide).await.bytes_scanned;
+        assert!(third > 0, "{sql}");
+        ask(&wide, 0, decoded + third).await;
+        ask(&sql.replace('x', "x + 3"), 0, 0).await;
+        ask(&sql.replace('x', "x + 3"), 0, decoded).await;
+    }
+    // Merged states of the shards with the one of a file that has come.
+    let sql = "SELECT max(x), sum(k) FROM f";
+    lake.cache.columns().clear();
+    let cold = lake.ask(sql).await.bytes_scanned;
+    for more in [-3..-2, -4..-3] {
+        lake.fixture.insert(&lake.facts, facts(&lake.facts, more)).await;
+    }
+    let more = lake.ask(sql).await;
+    assert_eq!((more.run, more.bytes_cached), (2, cold));
+    ask(sql, 0, cold + more.bytes_scanned).await;
+    // What a join reads of its other side is read again, or not at all.
+    let join = "SELECT d.name, sum(x) FROM f JOIN d USING (k) GROUP BY 1";
+    lake.cache.columns().clear();
+    let cold = lake.ask(join).await;
+    let warm = lake.ask(join).await;
+    assert_eq!((warm.bytes_scanned, warm.run), (0, 0));
+    assert!(warm.bytes_cached > 0 && warm.bytes_cached < cold.bytes_scanned);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,7 @@ pub(super) const TABLES: [Live; 6] = [
             ("cache_reason", Text),
             ("fragments_cached", BigInt),
             ("fragments_run", BigInt),
+            // What was read when the known parts were computed, and not read now.
             ("bytes_cached", BigInt),
         ],
         key: &["statement_id"],
