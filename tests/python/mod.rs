@@ -1,6 +1,7 @@
 //! Real drivers: scripts in Python, which get the address of a running cluster as their first argument.
 //! They bring an environment of their own, made once under the target folder.
 
+mod appended;
 mod s3;
 mod secure;
 

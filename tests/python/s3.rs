@@ -9,6 +9,15 @@ use tempfile::NamedTempFile;
 use super::interpreter;
 use crate::harness::Options;
 
+/// Bytes of answers that the server gave to reads.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fetched {
+    /// Of the tables' data files.
+    pub data: u64,
+    /// Of everything: logs of tables, the catalog, lists.
+    pub all: u64,
+}
+
 /// A server with one bucket. It ends when this is dropped.
 pub struct Bucket {
     server: Child,
@@ -49,6 +58,26 @@ impl Bucket {
 
     pub fn log(&self) -> &Path {
         self.log.path()
+    }
+
+    /// What was fetched so far.
+    pub fn fetched(&self) -> Fetched {
+        let mut fetched = Fetched::default();
+        for line in std::fs::read_to_string(self.log()).unwrap().lines() {
+            let mut words = line.split(' ');
+            let (Some(method), Some(path), Some(bytes)) = (words.next(), words.next(), words.next()) else {
+                panic!("a line of the S3 server's log has three words: {line:?}");
+            };
+            if method != "GET" {
+                continue;
+            }
+            let bytes: u64 = bytes.parse().unwrap();
+            fetched.all += bytes;
+            if path.ends_with(".parquet") && !path.contains("_delta_log") {
+                fetched.data += bytes;
+            }
+        }
+        fetched
     }
 
     /// A cluster whose store is a folder of the bucket.
