@@ -28,8 +28,10 @@ pub(super) struct Files {
     totals: BTreeMap<String, Totals>,
 }
 
+/// Of an edge, whose rows all lie in one shard.
 #[derive(Debug, Clone, Copy, Default)]
 struct Totals {
+    shard: u64,
     rows: u64,
     sum: u64,
     slowest: u64,
@@ -122,29 +124,61 @@ impl Files {
                 "{inserted:?} rows were inserted instead of {expected}"
             )));
         }
-        for v in (from..=to).step_by(usize::try_from(step).unwrap_or(1)) {
-            let totals = self.totals.entry(format!("edge-{}", v % LABELS)).or_default();
-            totals.rows += 1;
-            totals.sum += v;
-            totals.slowest = totals.slowest.max(v * 7919 % 1009);
-        }
+        count(
+            &mut self.totals,
+            (from..=to).step_by(usize::try_from(step).unwrap_or(1)),
+        );
         Ok(())
     }
 
     /// The right answer to a question about all files.
     pub(super) fn answer(&self, question: u64) -> Vec<Vec<Cell>> {
-        self.totals
-            .iter()
-            .map(|(edge, totals)| {
-                vec![
-                    Cell::text(edge),
-                    Cell::int(totals.rows),
-                    Cell::int(totals.sum + question * totals.rows),
-                    Cell::int(totals.slowest),
-                ]
-            })
-            .collect()
+        answer(&self.totals, question, &[])
     }
+
+    /// The right answer to a question about the first partitions, or all files, without some shards.
+    pub(super) fn answer_in_part(
+        &self,
+        question: u64,
+        partitions: Option<u64>,
+        missing: &[u64],
+    ) -> Vec<Vec<Cell>> {
+        let Some(partitions) = partitions else {
+            return answer(&self.totals, question, missing);
+        };
+        let mut totals = BTreeMap::new();
+        count(
+            &mut totals,
+            0..partitions * self.rows_per_file * u64::from(SHARDS),
+        );
+        answer(&totals, question, missing)
+    }
+}
+
+fn count(totals: &mut BTreeMap<String, Totals>, rows: impl Iterator<Item = u64>) {
+    for v in rows {
+        let totals = totals.entry(format!("edge-{}", v % LABELS)).or_default();
+        totals.shard = v % u64::from(SHARDS);
+        totals.rows += 1;
+        totals.sum += v;
+        totals.slowest = totals.slowest.max(v * 7919 % 1009);
+    }
+}
+
+fn answer(totals: &BTreeMap<String, Totals>, question: u64, missing: &[u64]) -> Vec<Vec<Cell>> {
+    let edges = totals
+        .iter()
+        .filter(|(_, totals)| !missing.contains(&totals.shard));
+    edges
+        .map(|(edge, totals)| {
+            vec![
+                Cell::text(edge),
+                Cell::int(totals.rows),
+                Cell::int(totals.sum + question * totals.rows),
+                Cell::int(totals.slowest),
+            ]
+        })
+        .collect()
 }
 
 /// A question that shares nothing with those of other numbers: no result, and no part of one.
@@ -153,6 +187,11 @@ pub(super) fn question(number: u64) -> String {
         "SELECT edge, count(*) AS requests, sum(v + {number}) AS total, max(ms) AS slowest \
          FROM files GROUP BY edge ORDER BY edge"
     )
+}
+
+/// [`question`] about the first partitions alone.
+pub(super) fn question_about(number: u64, partitions: u64) -> String {
+    question(number).replace("FROM files", &format!("FROM files WHERE part < {partitions}"))
 }
 
 /// For each shard, the least key that lies in it.

@@ -1,8 +1,11 @@
 //! `watershed bench cache`: what cached answers are worth. A table of equal files is asked, gets one file more,
-//! and is asked again; full hits are asked for at a rate; and many clients ask one cold question at once.
+//! and is asked again; full hits are asked for at a rate; many clients ask one cold question at once; and answers
+//! are due while an executor is stopped.
 
+mod cost;
 mod files;
 mod hits;
+mod partial;
 mod refresh;
 mod stampede;
 
@@ -28,7 +31,7 @@ pub struct CacheOptions {
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rows_per_file: u64,
 
-    /// How often the table is asked cold, appended to, and asked again
+    /// How often the table is asked cold, appended to, and asked again, and how often it is with an executor stopped
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     rounds: u64,
 
@@ -49,7 +52,7 @@ pub(super) async fn run(options: CacheOptions) -> Result<bool> {
     let common = &options.common;
     conditions::warn_of_debug_build();
     let folder = temporary()?;
-    let cluster = Cluster::start(common.processes(folder.path())).await?;
+    let mut cluster = Cluster::start(common.processes(folder.path())).await?;
     let session = cluster.session().await?;
     let mut files = Files::load(&session, options.files, options.rows_per_file).await?;
     // However small the files are: executors keep fragments.
@@ -57,8 +60,27 @@ pub(super) async fn run(options: CacheOptions) -> Result<bool> {
 
     let mut wrong = Vec::new();
     let refresh = refresh::run(&session, &mut files, options.rounds, &mut wrong).await?;
+    let cost = cost::run(&session, &files, options.rounds, &mut wrong).await?;
     let hits = hits::run(&session, &files, options.rate, options.seconds, &mut wrong).await?;
     let stampede = stampede::run(&cluster, &session, &files, options.clients, &mut wrong).await?;
+    let partial = match common.executors {
+        // Whoever is asked has all shards.
+        0 | 1 => {
+            show::line("No part of an answer is asked for: that takes two executors.\n");
+            None
+        }
+        executors => Some(
+            partial::run(
+                &mut cluster,
+                &session,
+                &files,
+                executors,
+                options.rounds,
+                &mut wrong,
+            )
+            .await?,
+        ),
+    };
     let memory = conditions::memory(&cluster);
     conditions::tell_memory(&memory);
     for wrong in wrong.iter().take(10) {
@@ -71,8 +93,10 @@ pub(super) async fn run(options: CacheOptions) -> Result<bool> {
         "files": options.files,
         "rows_per_file": options.rows_per_file,
         "refresh": refresh,
+        "cold": cost,
         "full_hits": hits,
         "stampede": stampede,
+        "partial": partial,
         "memory_peak_bytes": conditions::memory_json(&memory),
         "wrong": wrong,
     }))?;
