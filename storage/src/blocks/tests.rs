@@ -22,7 +22,7 @@ use url::Url;
 use super::cache::BlockCache;
 use super::object::Version;
 use super::scan::{with_blocks, with_tags};
-use crate::cache::Disk;
+use crate::cache::{Disk, Epochs};
 use crate::codec::WatershedCodec;
 use crate::fixture::faulty::FaultyStore;
 use crate::fixture::{Fixture, texts};
@@ -86,6 +86,7 @@ async fn read(cache: &BlockCache, version: &Arc<Version>, range: Range<u64>, dat
 #[tokio::test]
 async fn blocks_are_fetched_once() {
     let world = World::new();
+    let epochs = Arc::new(Epochs::default());
     let (cache, data) = (BlockCache::new(16 << 20, None, Arc::clone(&epochs)), data(0));
     let meta = world.put(data.clone()).await;
     let version = world.version(&cache, &meta, false);
@@ -118,7 +119,7 @@ async fn blocks_are_fetched_once() {
 #[tokio::test]
 async fn who_asks_at_the_same_time_waits() {
     let world = World::new();
-    let (cache, data) = (BlockCache::new(16 << 20, None, Arc::clone(&epochs)), data(0));
+    let (cache, data) = (BlockCache::new(16 << 20, None, Arc::default()), data(0));
     let meta = world.put(data.clone()).await;
     let version = world.version(&cache, &meta, false);
     let readers = (0..50).map(|_| {
@@ -141,7 +142,7 @@ async fn who_asks_at_the_same_time_waits() {
 #[tokio::test]
 async fn another_version_is_never_taken_for_the_first() {
     let world = World::new();
-    let cache = BlockCache::new(16 << 20, None, Arc::clone(&epochs));
+    let cache = BlockCache::new(16 << 20, None, Arc::default());
     let (first, second) = (data(1), data(2));
     let meta = world.put(first.clone()).await;
     let old = world.version(&cache, &meta, false);
@@ -223,7 +224,7 @@ async fn scans_that_have_travelled_know_the_versions_of_their_files() {
     let fixture = Fixture::new();
     let runtime = fixture.context.runtime_env();
     runtime.register_object_store(&Url::parse(URL).unwrap(), Arc::clone(&world.store));
-    let cache = Arc::new(BlockCache::new(16 << 20, None, Arc::clone(&epochs)));
+    let cache = Arc::new(BlockCache::new(16 << 20, None, Arc::default()));
     let scan = |meta: &ObjectMeta, batch: &RecordBatch| {
         let source = Arc::new(ParquetSource::new(batch.schema()));
         let file = PartitionedFile::from(meta.clone());
