@@ -174,13 +174,50 @@ impl<V: StorageValue + Clone> Tiers<V> {
     }
 
     pub(crate) fn clear_memory(&self) {
-        self.cache.memory().clear();
+        // `clear` would go on counting the bytes of what it has removed, and leave no room for others.
+        self.cache.memory().evict_all();
     }
 
     /// Waits until what was put is on disk.
     pub(crate) async fn close(&self) {
         if let Err(error) = self.cache.close().await {
             tracing::warn!(%error, "a cache cannot be closed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use foyer::LruConfig;
+
+    use super::*;
+
+    async fn open(memory: usize) -> Tiers<Bytes> {
+        let eviction = LruConfig::default().into();
+        Tiers::open("test", memory, None, eviction, Bytes::len, Spawner::current())
+            .await
+            .unwrap()
+    }
+
+    fn key(n: u8) -> Key {
+        Key([n; 32])
+    }
+
+    #[tokio::test]
+    async fn what_was_cleared_takes_no_room() {
+        let cache = open(400 << 10).await;
+        let fill = |numbers: std::ops::Range<u8>| {
+            for n in numbers.clone() {
+                cache.put(key(n), Bytes::from(vec![0; 1 << 10]));
+            }
+            numbers.filter(|n| cache.in_memory(&key(*n)).is_some()).count()
+        };
+        for round in 0..5 {
+            assert_eq!(fill(0..200), 200, "{round}");
+            cache.clear_memory();
+            assert_eq!(cache.in_memory(&key(7)), None);
+            assert_eq!(cache.cache.memory().usage(), 0);
         }
     }
 }
