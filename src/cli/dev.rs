@@ -10,7 +10,7 @@ use watershed_core::{Error, Result, SqlState};
 use watershed_scheduler::process::Scheduler;
 
 use super::children::Children;
-use super::options::{Common, WorkDir, asked_to_stop, write_ready_file};
+use super::options::{CacheSizes, Common, WorkDir, asked_to_stop, write_ready_file};
 use super::report::say;
 use super::scheduler::{Ports, start};
 use super::tls::{TlsOptions, dev_certificate};
@@ -40,6 +40,9 @@ pub struct DevOptions {
     /// Executors to start, each a process of its own
     #[arg(long, default_value_t = 1)]
     executors: usize,
+
+    #[command(flatten)]
+    caches: CacheSizes,
 }
 
 impl DevOptions {
@@ -102,6 +105,7 @@ pub(super) async fn run(options: DevOptions) -> Result<()> {
 fn executor_arguments(options: &DevOptions, cluster: &str, node: &str, work_dir: &str) -> Vec<String> {
     let common = &options.common;
     let (threads, memory) = (common.threads().to_string(), common.memory_limit.to_string());
+    let caches = &options.caches;
     [
         "executor",
         "--node",
@@ -120,6 +124,12 @@ fn executor_arguments(options: &DevOptions, cluster: &str, node: &str, work_dir:
         &memory,
         "--work-dir",
         work_dir,
+        "--fragment-cache-disk",
+        &caches.fragment_cache_disk.to_string(),
+        "--data-cache-memory",
+        &caches.data_cache_memory.to_string(),
+        "--data-cache-disk",
+        &caches.data_cache_disk.to_string(),
         "--end-with-stdin",
     ]
     .map(ToOwned::to_owned)
@@ -177,4 +187,40 @@ fn greet(options: &DevOptions, scheduler: &Scheduler, authority: Option<&Path>) 
     }
     say(format_args!("Ask it with:   watershed sql{shell}"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn executors_get_the_caches_that_dev_is_asked_for() {
+        let sizes = |asked: &[&str]| {
+            let line = [&["watershed", "dev"], asked].concat();
+            let Command::Dev(options) = Cli::parse_from(line).command else {
+                panic!("it is no dev");
+            };
+            let arguments = executor_arguments(&options, "http://127.0.0.1:1", "executor-1", "folder");
+            let line = std::iter::once("watershed".to_owned()).chain(arguments);
+            let Command::Executor(executor) = Cli::parse_from(line).command else {
+                panic!("it is no executor");
+            };
+            let caches = executor.caches;
+            [
+                caches.fragment_cache_disk,
+                caches.data_cache_memory,
+                caches.data_cache_disk,
+            ]
+        };
+        assert_eq!(sizes(&[]), [256 << 20, 64 << 20, 1 << 30]);
+        let asked = [
+            "--fragment-cache-disk=0",
+            "--data-cache-memory=16MiB",
+            "--data-cache-disk=2GiB",
+        ];
+        assert_eq!(sizes(&asked), [0, 16 << 20, 2 << 30]);
+    }
 }

@@ -54,18 +54,18 @@ impl Common {
     }
 }
 
-/// How large an executor's caches may get.
+/// How large the caches of each executor may get.
 #[derive(Debug, Clone, Args)]
 pub struct CacheSizes {
-    /// Disk for what parts of queries came to over files; 0 keeps them in memory alone
+    /// Disk of each executor for what parts of queries came to over files; 0 keeps them in memory alone
     #[arg(long, default_value = "256MiB", value_parser = bytes_or_none)]
     pub fragment_cache_disk: usize,
 
-    /// Memory for data of object stores such as S3; 0 keeps none, on disk neither
+    /// Memory of each executor for data of object stores such as S3; 0 keeps none, on disk neither
     #[arg(long, default_value = "64MiB", value_parser = bytes_or_none)]
     pub data_cache_memory: usize,
 
-    /// Disk for data of object stores; 0 keeps it in memory alone
+    /// Disk of each executor for data of object stores; 0 keeps it in memory alone
     #[arg(long, default_value = "1GiB", value_parser = bytes_or_none)]
     pub data_cache_disk: usize,
 }
