@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use tracing_subscriber::EnvFilter;
 
 /// Ballista's scheduler complains of jobs that are taken from it, which happens whenever one is
@@ -84,6 +84,16 @@ metrics! {
     EXECUTORS_LOST: IntCounter = "watershed_executors_lost_total";
     /// Bytes of object stores that scans of this process asked for, by where they came from.
     DATA_CACHE_BYTES: IntCounterVec = "watershed_data_cache_bytes_total" ["from"];
+    /// States over files, or blocks of data, that this process looked for in its caches.
+    CACHE_REQUESTS: IntCounterVec = "watershed_cache_requests_total" ["cache", "result"];
+    /// Entries that left the memory of this process's caches, as others needed the room.
+    CACHE_EVICTIONS: IntCounterVec = "watershed_cache_evictions_total" ["cache"];
+    /// Entries in the memory of this process's caches.
+    CACHE_ENTRIES: IntGaugeVec = "watershed_cache_entries" ["cache"];
+    /// Bytes of memory that this process's caches take.
+    CACHE_BYTES: IntGaugeVec = "watershed_cache_bytes" ["cache"];
+    /// Bytes that files of this process's caches take on the disk.
+    CACHE_DISK_BYTES: IntGaugeVec = "watershed_cache_disk_bytes" ["cache"];
     /// Commits to tables.
     COMMITS: IntCounter = "watershed_commits_total";
 }

@@ -16,6 +16,8 @@ use watershed_storage::cache::Caches;
 
 /// A call that takes longer than this is as good as lost; the next one may get through.
 const CALL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it is looked at how much of the disk the caches take.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the heartbeats say, and to whom.
 pub(crate) struct Heart {
@@ -60,10 +62,12 @@ pub(crate) fn start(
 }
 
 async fn beat(heart: Heart, joined: oneshot::Sender<Result<()>>, shutdown: CancellationToken) {
+    tokio::spawn(measure(Arc::clone(&heart.caches)));
     let (mut control, mut joined) = (None, Some(joined));
     // What an earlier process of this name has done counts, as this one goes on with its caches.
     let mut invalidated = heart.caches.heard();
     loop {
+        heart.caches.show();
         let sent = tokio::time::timeout(CALL_TIMEOUT, send(&heart, invalidated, &mut control)).await;
         let mut pause = HEARTBEAT_INTERVAL;
         let heard = match sent {
@@ -110,6 +114,17 @@ async fn beat(heart: Heart, joined: oneshot::Sender<Result<()>>, shutdown: Cance
     }
 }
 
+/// Looks at the disk again and again, beside the heartbeats: these do not wait for it.
+async fn measure(caches: Arc<Caches>) {
+    loop {
+        let caches = Arc::clone(&caches);
+        if let Err(error) = tokio::task::spawn_blocking(move || caches.measure()).await {
+            tracing::warn!(%error, "how much of the disk the caches take is not known");
+        }
+        tokio::time::sleep(MEASURE_INTERVAL).await;
+    }
+}
+
 /// Has the caches forget, and says whether they have.
 async fn forget(caches: &Arc<Caches>, news: Invalidated) -> bool {
     let caches = Arc::clone(caches);
@@ -143,6 +158,7 @@ async fn send(heart: &Heart, invalidated: Option<u64>, control: &mut Option<Cont
         memory_used: heart.memory.reserved() as u64,
         memory_limit: heart.memory_limit as u64,
         invalidated,
+        caches: Some(heart.caches.figures()),
     };
     Ok(control.heartbeat(&message).await?.invalidated)
 }

@@ -98,12 +98,13 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         Arc::clone(&clock),
     )
     .await?;
+    let caches = Arc::new(Caches::in_memory(FRAGMENTS_MEMORY, BLOCKS_MEMORY).await);
     let dispatch = Dispatch::new(
         Arc::clone(&membership),
         channels,
         Arc::clone(&runtime),
         staged.clone(),
-        Arc::new(Caches::in_memory(FRAGMENTS_MEMORY, BLOCKS_MEMORY).await),
+        Arc::clone(&caches),
         options.threads,
     );
     let flight = net::bind(options.flight).await?.with_tls(options.tls.clone());
@@ -145,7 +146,11 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         shutdown.clone(),
     ));
     serving.spawn(sweep(engine.clone(), front, shutdown.clone()));
-    serving.spawn(sweep_cache(engine.parts().cache.clone(), shutdown.clone()));
+    serving.spawn(sweep_cache(
+        engine.parts().cache.clone(),
+        caches,
+        shutdown.clone(),
+    ));
     if let Some(tls) = options.tls {
         let watching = tls.watch(CERTIFICATE_INTERVAL, shutdown.clone());
         serving.spawn(async move {
@@ -202,8 +207,8 @@ async fn sweep(engine: Engine, front: flight::Front, shutdown: CancellationToken
     Ok(())
 }
 
-/// Removes answers that are too old or too much.
-async fn sweep_cache(cache: ResultCache, shutdown: CancellationToken) -> Result<()> {
+/// Removes answers that are too old or too much, and has the metrics show what the other caches hold.
+async fn sweep_cache(cache: ResultCache, caches: Arc<Caches>, shutdown: CancellationToken) -> Result<()> {
     let mut rounds = 0_u64;
     loop {
         if rounds.is_multiple_of(STORE_ROUNDS) {
@@ -211,6 +216,7 @@ async fn sweep_cache(cache: ResultCache, shutdown: CancellationToken) -> Result<
         }
         rounds += 1;
         cache.sweep();
+        caches.show();
         let pause = tokio::time::sleep(CACHE_SWEEP_INTERVAL);
         if shutdown.run_until_cancelled(pause).await.is_none() {
             return Ok(());

@@ -6,6 +6,7 @@
 //! `WATERSHED_TEST_STEPS` makes it long.
 
 mod ask;
+mod figures;
 mod foreign;
 mod processes;
 mod questions;

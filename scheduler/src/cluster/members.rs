@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use watershed_core::clock::Clock;
-use watershed_core::cluster::{HEARTBEAT_TIMEOUT, Heartbeat, PROTOCOL_VERSION};
+use watershed_core::cluster::{CachesFigures, HEARTBEAT_TIMEOUT, Heartbeat, PROTOCOL_VERSION};
 use watershed_core::id::NodeId;
 use watershed_core::shard::Ring;
 use watershed_core::{Error, Result, SqlState, telemetry};
@@ -35,6 +35,8 @@ pub struct Executor {
     pub memory_limit: u64,
     /// The newest invalidation that its caches have done.
     pub invalidated: u64,
+    /// What its caches hold and have done, if it tells.
+    pub caches: Option<CachesFigures>,
     pub joined_at: DateTime<Utc>,
     pub heard_at: DateTime<Utc>,
     /// Cancelled once it is declared dead or has left: what waits for it stops waiting.
@@ -156,6 +158,7 @@ impl Membership {
             memory_used: heartbeat.memory_used,
             memory_limit: heartbeat.memory_limit,
             invalidated: heartbeat.invalidated.unwrap_or_default(),
+            caches: heartbeat.caches,
             joined_at,
             heard_at: now,
             gone,
@@ -301,6 +304,7 @@ mod tests {
             memory_used: 0,
             memory_limit: 0,
             invalidated: None,
+            caches: None,
         }
     }
 
@@ -356,6 +360,24 @@ mod tests {
         membership.left(&node);
         membership.heard(heartbeat("a", 3)).unwrap();
         assert!(membership.spared().is_empty());
+    }
+
+    #[test]
+    fn figures_of_caches_are_the_newest() {
+        let membership = Membership::new(Arc::new(ManualClock::default()));
+        let told = || membership.current().executors[&NodeId::new("a")].caches;
+        let mut epochs = Vec::new();
+        for hits in [None, Some(1), Some(2)] {
+            let mut heartbeat = heartbeat("a", 1);
+            heartbeat.caches = hits.map(|hits| {
+                let mut caches = CachesFigures::default();
+                caches.fragments.hits = hits;
+                caches
+            });
+            epochs.push(membership.heard(heartbeat).unwrap());
+            assert_eq!(told().map(|caches| caches.fragments.hits), hits);
+        }
+        assert_eq!(epochs, [1, 1, 1]);
     }
 
     #[test]

@@ -175,6 +175,7 @@ mod tests {
                 node: NodeId::new(node),
                 incarnation: 1,
                 invalidated: None,
+                caches: None,
                 url: format!("http://{node}"),
                 http: String::new(),
                 threads: 1,

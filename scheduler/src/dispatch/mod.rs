@@ -28,6 +28,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use watershed_cluster::{Channels, session as cluster_session, yielding};
+use watershed_core::cluster::CachesFigures;
 use watershed_core::{Result, telemetry};
 use watershed_storage::blocks::with_blocks;
 use watershed_storage::cache::Caches;
@@ -95,6 +96,11 @@ impl Dispatch {
 
     pub fn membership(&self) -> &Arc<Membership> {
         &self.membership
+    }
+
+    /// What the caches of this process do.
+    pub fn caches(&self) -> CachesFigures {
+        self.caches.figures()
     }
 
     /// Forgets what plans in this process have read, and made of it.

@@ -9,10 +9,11 @@ use foyer::{LfuConfig, Spawner};
 use futures::future::{BoxFuture, try_join_all};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
+use watershed_core::cluster::CacheFigures;
 use watershed_core::telemetry::DATA_CACHE_BYTES;
 
 use super::object::{NotFetched, Version};
-use crate::cache::{Disk, Epochs, Tiers};
+use crate::cache::{Activity, Disk, Epochs, Held, Tiers};
 
 /// Bytes of a block: a small request's worth.
 const BLOCK: u64 = 128 << 10;
@@ -36,6 +37,8 @@ pub struct BlockCache {
     disk: Option<Disk>,
     epochs: Arc<Epochs>,
     spawner: Spawner,
+    /// Hits and misses are of blocks that readers ask for.
+    activity: Arc<Activity>,
     kept: OnceCell<Option<Tiers<Bytes>>>,
 }
 
@@ -47,6 +50,7 @@ impl BlockCache {
             disk,
             epochs,
             spawner: Spawner::current(),
+            activity: Arc::new(Activity::new("data")),
             kept: OnceCell::new(),
         }
     }
@@ -67,6 +71,30 @@ impl BlockCache {
         }
     }
 
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// What it holds and has done.
+    pub fn figures(&self) -> CacheFigures {
+        let held = match self.kept.get() {
+            Some(Some(kept)) => kept.held(self.memory),
+            // It could not be opened.
+            Some(None) => Held::default(),
+            None => Held {
+                max_bytes: self.memory,
+                ..Held::default()
+            },
+        };
+        self.activity.figures(held)
+    }
+
+    pub(crate) fn measure(&self) {
+        if let Some(Some(kept)) = self.kept.get() {
+            kept.measure();
+        }
+    }
+
     /// Waits until what is kept is on disk.
     pub(crate) async fn close(&self) {
         if let Some(Some(kept)) = self.kept.get() {
@@ -80,7 +108,7 @@ impl BlockCache {
         }
         let open = || async {
             let kept = Tiers::open(
-                "blocks",
+                &self.activity,
                 self.memory,
                 self.disk.as_ref(),
                 LfuConfig::default().into(),
@@ -130,6 +158,8 @@ impl BlockCache {
                 None => missing.push(block),
             }
         }
+        self.activity.hit(blocks.len());
+        self.activity.missed(missing.len());
         let cached = ranges.iter().map(|range| overlap(range, &blocks)).sum();
         let fetches: Vec<_> = runs(&missing)
             .into_iter()

@@ -103,6 +103,11 @@ async fn blocks_are_fetched_once() {
     assert_eq!(world.counted.gets(), 1);
     assert_eq!(read(&cache, &version, 0..size, &data).await, data.len());
     assert_eq!(world.counted.gets(), 0);
+    // Blocks: the last one, again, the first and the last one, all nine, and again.
+    let figures = cache.figures();
+    assert_eq!((figures.hits, figures.misses), (1 + 1 + 2 + 9, 1 + 1 + 7));
+    assert_eq!((figures.entries, figures.evictions), (9, 0));
+    assert!((size..size + 9 * 1024).contains(&figures.bytes), "{figures:?}");
     // What is beyond the end is for the store to refuse.
     assert!(
         cache

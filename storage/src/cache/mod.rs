@@ -1,8 +1,10 @@
 //! The caches of an executor: where they lie, how large they get, and how they forget.
 //!
 //! [`tiers`] is a cache in memory and, below it, on disk; [`folder`] the folder that outlives the process;
-//! [`epochs`] what makes that which was invalidated not be found again, in either.
+//! [`epochs`] what makes that which was invalidated not be found again, in either; [`activity`] counts what
+//! they do.
 
+mod activity;
 mod epochs;
 mod folder;
 mod tiers;
@@ -11,13 +13,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use watershed_core::Result;
-use watershed_core::cluster::Invalidated;
+use watershed_core::cluster::{CachesFigures, Invalidated};
 
 use crate::blocks::BlockCache;
 use crate::fragment::FragmentCache;
 
 use folder::Folder;
 
+pub(crate) use activity::{Activity, Held};
 pub(crate) use epochs::Epochs;
 pub(crate) use tiers::{Disk, Key, Tiers};
 
@@ -118,6 +121,27 @@ impl Caches {
         self.epochs.forget(&[], true);
         self.fragments.clear_memory();
         self.blocks.clear_memory();
+    }
+
+    /// What they hold and have done.
+    pub fn figures(&self) -> CachesFigures {
+        CachesFigures {
+            fragments: self.fragments.figures(),
+            data: self.blocks.figures(),
+        }
+    }
+
+    /// Has the process's metrics show what they hold; what they do is counted there as it happens.
+    pub fn show(&self) {
+        let figures = self.figures();
+        self.fragments.activity().show(&figures.fragments);
+        self.blocks.activity().show(&figures.data);
+    }
+
+    /// Looks how much of the disk they take, for those who ask for figures. It waits for the disk.
+    pub fn measure(&self) {
+        self.fragments.measure();
+        self.blocks.measure();
     }
 
     /// Waits until what is kept is on disk.

@@ -8,14 +8,19 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
+use std::marker::PhantomData;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foyer::{
-    BlockEngineConfig, Code, DeviceBuilder, Error, EvictionConfig, FsDeviceBuilder, HybridCache,
-    HybridCacheBuilder, HybridCachePolicy, HybridCacheProperties, Location, Result, Spawner, StorageValue,
+    BlockEngineConfig, Code, DeviceBuilder, Error, Event, EventListener, EvictionConfig, FsDeviceBuilder,
+    HybridCache, HybridCacheBuilder, HybridCachePolicy, HybridCacheProperties, Location, Result, Spawner,
+    StorageValue,
 };
+
+use super::activity::{Activity, Held};
 
 /// What is on disk is given up in parts of this size: at least so many there are, and so large they get.
 const BLOCKS: usize = 32;
@@ -25,6 +30,8 @@ const MAX_BLOCK: usize = 16 << 20;
 const BUFFER: usize = 16 << 20;
 /// Locks that entries in memory are spread over.
 const SHARDS: usize = 4;
+/// What `st_blocks` counts in, whatever the file system's own blocks are.
+const SECTOR: u64 = 512;
 
 /// Where entries are kept on disk.
 #[derive(Debug, Clone)]
@@ -56,6 +63,33 @@ impl Code for Key {
 /// The cache. Values are cheap to clone.
 pub(crate) struct Tiers<V: StorageValue + Clone> {
     cache: HybridCache<Key, V>,
+    disk: Option<DiskUse>,
+    /// Set while all entries are removed, which is no eviction.
+    clearing: Arc<AtomicBool>,
+}
+
+/// What files in a folder take on the disk, as it was when someone looked.
+struct DiskUse {
+    folder: PathBuf,
+    bytes: AtomicU64,
+}
+
+/// Counts entries that have to leave memory.
+struct Evictions<V> {
+    activity: Arc<Activity>,
+    clearing: Arc<AtomicBool>,
+    values: PhantomData<fn(V)>,
+}
+
+impl<V: StorageValue> EventListener for Evictions<V> {
+    type Key = Key;
+    type Value = V;
+
+    fn on_leave(&self, reason: Event, _: &Key, _: &V) {
+        if reason == Event::Evict && !self.clearing.load(Ordering::Relaxed) {
+            self.activity.evicted();
+        }
+    }
 }
 
 impl<V: StorageValue + Clone> fmt::Debug for Tiers<V> {
@@ -69,17 +103,24 @@ impl<V: StorageValue + Clone> fmt::Debug for Tiers<V> {
 impl<V: StorageValue + Clone> Tiers<V> {
     /// Opens it with what is on the disk. A disk that cannot be used is told, and done without.
     pub(crate) async fn open(
-        name: &'static str,
+        activity: &Arc<Activity>,
         memory: usize,
         disk: Option<&Disk>,
         eviction: EvictionConfig,
         weight: impl Fn(&V) -> usize + Clone + Send + Sync + 'static,
         spawner: Spawner,
     ) -> Result<Self> {
+        let clearing = Arc::new(AtomicBool::new(false));
         let builder = || {
             let weight = weight.clone();
+            let evictions = Evictions {
+                activity: Arc::clone(activity),
+                clearing: Arc::clone(&clearing),
+                values: PhantomData,
+            };
             HybridCacheBuilder::new()
-                .with_name(name)
+                .with_name(activity.name)
+                .with_event_listener(Arc::new(evictions))
                 .with_policy(HybridCachePolicy::WriteOnInsertion)
                 .with_flush_on_close(false)
                 .memory(memory)
@@ -105,7 +146,19 @@ impl<V: StorageValue + Clone> Tiers<V> {
                 Err(error) => Err(error),
             };
             match opened {
-                Ok(cache) => return Ok(Self { cache }),
+                Ok(cache) => {
+                    let disk = DiskUse {
+                        folder: disk.folder.clone(),
+                        bytes: AtomicU64::new(0),
+                    };
+                    let tiers = Self {
+                        cache,
+                        disk: Some(disk),
+                        clearing,
+                    };
+                    tiers.measure();
+                    return Ok(tiers);
+                }
                 Err(error) => {
                     let folder = disk.folder.display();
                     tracing::warn!(%error, %folder, "a cache is kept in memory alone");
@@ -113,7 +166,11 @@ impl<V: StorageValue + Clone> Tiers<V> {
             }
         }
         let cache = builder().build().await?;
-        Ok(Self { cache })
+        Ok(Self {
+            cache,
+            disk: None,
+            clearing,
+        })
     }
 
     pub(crate) fn in_memory(&self, key: &Key) -> Option<V> {
@@ -175,7 +232,33 @@ impl<V: StorageValue + Clone> Tiers<V> {
 
     pub(crate) fn clear_memory(&self) {
         // `clear` would go on counting the bytes of what it has removed, and leave no room for others.
+        self.clearing.store(true, Ordering::Relaxed);
         self.cache.memory().evict_all();
+        self.clearing.store(false, Ordering::Relaxed);
+    }
+
+    /// What it holds, if it may take so many bytes of memory.
+    pub(crate) fn held(&self, max_bytes: usize) -> Held {
+        let memory = self.cache.memory();
+        let disk = self.disk.as_ref();
+        Held {
+            max_bytes,
+            entries: memory.entries(),
+            bytes: memory.usage(),
+            disk_bytes: disk.map(|disk| disk.bytes.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Looks how much of the disk is taken, for [`Tiers::held`]. It waits for the disk.
+    pub(crate) fn measure(&self) {
+        let Some(disk) = &self.disk else { return };
+        match taken(&disk.folder) {
+            Ok(bytes) => disk.bytes.store(bytes, Ordering::Relaxed),
+            Err(error) => {
+                let folder = disk.folder.display();
+                tracing::warn!(%error, %folder, "how much of the disk a cache takes is not known");
+            }
+        }
     }
 
     /// Waits until what was put is on disk.
@@ -186,6 +269,15 @@ impl<V: StorageValue + Clone> Tiers<V> {
     }
 }
 
+/// The files of a cache are as long as they may get from the start, and take room where they were written.
+fn taken(folder: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for file in std::fs::read_dir(folder)? {
+        bytes += file?.metadata()?.blocks() * SECTOR;
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -193,11 +285,11 @@ mod tests {
 
     use super::*;
 
-    async fn open(memory: usize) -> Tiers<Bytes> {
+    async fn open(memory: usize, disk: Option<&Disk>) -> (Tiers<Bytes>, Arc<Activity>) {
+        let activity = Arc::new(Activity::new("test"));
         let eviction = LruConfig::default().into();
-        Tiers::open("test", memory, None, eviction, Bytes::len, Spawner::current())
-            .await
-            .unwrap()
+        let tiers = Tiers::open(&activity, memory, disk, eviction, Bytes::len, Spawner::current());
+        (tiers.await.unwrap(), activity)
     }
 
     fn key(n: u8) -> Key {
@@ -205,8 +297,49 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_held_and_what_had_to_go_is_known() {
+        let (cache, activity) = open(64 << 10, None).await;
+        let figures = || activity.figures(cache.held(64 << 10));
+        (0..10).for_each(|n| cache.put(key(n), Bytes::from(vec![0; 100])));
+        let first = figures();
+        assert_eq!((first.entries, first.bytes, first.evictions), (10, 1_000, 0));
+        assert_eq!((first.max_bytes, first.disk_bytes), (64 << 10, None));
+        // One in the place of another, and all at once on request: neither had to go.
+        cache.put(key(0), Bytes::from(vec![0; 200]));
+        assert_eq!(figures().bytes, 1_100);
+        cache.clear_memory();
+        let cleared = figures();
+        assert_eq!((cleared.entries, cleared.bytes, cleared.evictions), (0, 0, 0));
+        (0..100).for_each(|n| cache.put(key(n), Bytes::from(vec![0; 1 << 10])));
+        let full = figures();
+        assert!(full.evictions > 0, "{full:?}");
+        assert_eq!(full.entries + full.evictions, 100);
+        assert!(full.bytes <= full.max_bytes, "{full:?}");
+    }
+
+    #[tokio::test]
+    async fn the_disk_that_is_taken_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk {
+            folder: folder.path().to_owned(),
+            bytes: 32 << 20,
+        };
+        let (cache, _) = open(1 << 20, Some(&disk)).await;
+        let before = cache.held(1 << 20).disk_bytes.unwrap();
+        assert!(before < 1 << 20, "{before}");
+        (0..100).for_each(|n| cache.put(key(n), Bytes::from(vec![n; 10 << 10])));
+        cache.close().await;
+        cache.measure();
+        let after = cache.held(1 << 20).disk_bytes.unwrap();
+        assert!((1_000 << 10..8 << 20).contains(&after), "{after}");
+        drop(cache);
+        let (cache, _) = open(1 << 20, Some(&disk)).await;
+        assert_eq!(cache.held(1 << 20).disk_bytes, Some(after));
+    }
+
+    #[tokio::test]
     async fn what_was_cleared_takes_no_room() {
-        let cache = open(400 << 10).await;
+        let (cache, _) = open(400 << 10, None).await;
         let fill = |numbers: std::ops::Range<u8>| {
             for n in numbers.clone() {
                 cache.put(key(n), Bytes::from(vec![0; 1 << 10]));

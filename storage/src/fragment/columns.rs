@@ -161,6 +161,11 @@ impl Columns {
         }
     }
 
+    /// What they take in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.kept.lock().bytes
+    }
+
     pub(super) fn clear(&self) {
         let mut kept = self.kept.lock();
         kept.files.clear();

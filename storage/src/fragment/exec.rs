@@ -139,7 +139,7 @@ impl ExecutionPlan for FragmentCacheExec {
         if *self.bypassed.get_or_init(|| cache.is_bypassed(&fragment.digest)) {
             return self.input.execute(partition, context);
         }
-        let counts = Counts::new(&self.metrics, partition);
+        let counts = Counts::new(&self.metrics, partition, cache.activity());
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema(), BUFFER);
         let sender = builder.tx();
         builder.spawn(async move { fragment.run(&sender, &counts).await });

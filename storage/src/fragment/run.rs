@@ -203,7 +203,7 @@ impl Fragment {
             counts.hit(1, &state);
             return Ok(Ok(state));
         }
-        counts.run.add(1);
+        counts.missed(1);
         let (scan, decoded, read) = match self.in_memory(&part, &counts).await? {
             Some((scan, decoded)) => (scan, decoded, BytesRead::default()),
             None => {
@@ -294,7 +294,7 @@ impl Fragment {
             group.1.clone_from(&part.conditions);
         }
         for (files, conditions) in groups.into_values() {
-            counts.run.add(files.len());
+            counts.missed(files.len());
             let plan = over(&self.plan, &self.scan(files, &conditions)?)?;
             let mut rows = plan.execute(0, Arc::clone(&self.context))?;
             while let Some(batch) = rows.try_next().await? {

@@ -9,11 +9,12 @@ use futures::{StreamExt, stream};
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
+use watershed_core::cluster::CacheFigures;
 
 use super::FragmentDigest;
 use super::columns::Columns;
 use super::entry::{Entry, State};
-use crate::cache::{Disk, Epochs, Key, Tiers};
+use crate::cache::{Activity, Disk, Epochs, Held, Key, Tiers};
 
 /// Fragments that are known not to be worth it.
 const MAX_BYPASSED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(10_000);
@@ -28,6 +29,8 @@ pub struct FragmentCache {
     /// None if it could not be opened: then nothing is kept.
     kept: Option<Tiers<Entry>>,
     epochs: Arc<Epochs>,
+    /// Hits and misses are of states that parts of queries ask for, one by one or merged.
+    activity: Arc<Activity>,
     columns: Columns,
     /// Fragments with so many groups that their states are as large as what they were made of.
     bypassed: Mutex<LruCache<FragmentDigest, ()>>,
@@ -46,8 +49,9 @@ impl std::fmt::Debug for FragmentCache {
 impl FragmentCache {
     pub(crate) async fn open(max_bytes: usize, disk: Option<Disk>, epochs: Arc<Epochs>) -> Self {
         let eviction = LruConfig::default().into();
+        let activity = Arc::new(Activity::new("fragments"));
         let kept = Tiers::open(
-            "fragments",
+            &activity,
             max_bytes - max_bytes / COLUMNS_PART,
             disk.as_ref(),
             eviction,
@@ -61,6 +65,7 @@ impl FragmentCache {
             max_bytes,
             kept: kept.ok(),
             epochs,
+            activity,
             columns: Columns::new(max_bytes / COLUMNS_PART),
             bypassed: Mutex::new(LruCache::new(MAX_BYPASSED)),
             turns: Mutex::default(),
@@ -82,6 +87,24 @@ impl FragmentCache {
         self.columns.clear();
         if let Some(kept) = &self.kept {
             kept.clear_memory();
+        }
+    }
+
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// What it holds, columns of files among the bytes, and has done.
+    pub(crate) fn figures(&self) -> CacheFigures {
+        let kept = self.kept.as_ref();
+        let mut held = kept.map_or(Held::default(), |kept| kept.held(self.max_bytes));
+        held.bytes += self.columns.bytes();
+        self.activity.figures(held)
+    }
+
+    pub(crate) fn measure(&self) {
+        if let Some(kept) = &self.kept {
+            kept.measure();
         }
     }
 

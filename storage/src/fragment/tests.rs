@@ -336,6 +336,37 @@ async fn one_question_after_the_other_decodes_a_file_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_cache_counts_what_its_queries_do() {
+    let lake = Lake::new().await;
+    let (mut hits, mut misses) = (0, 0);
+    for (sql, rate) in [
+        ("SELECT k, sum(x) FROM f GROUP BY k", Some(0.0)),
+        ("SELECT k, sum(x) FROM f GROUP BY k", Some(0.5)),
+        // Its two files have as many groups as rows: no state is kept, and none is looked for again.
+        ("SELECT id, sum(x) FROM single GROUP BY id", Some(8.0 / 18.0)),
+        ("SELECT id, sum(x) FROM single GROUP BY id", Some(8.0 / 18.0)),
+        // All rows fulfil the condition, which makes no other question.
+        (
+            "SELECT k, sum(x) FROM f WHERE id >= 0 GROUP BY k",
+            Some(16.0 / 26.0),
+        ),
+    ] {
+        let run = lake.ask(sql).await;
+        hits += run.cached as u64;
+        misses += run.run as u64;
+        let figures = lake.cache.figures();
+        assert_eq!((figures.hits, figures.misses), (hits, misses), "{sql}");
+        assert_eq!(figures.hit_rate(), rate, "{sql}");
+    }
+    let figures = lake.cache.figures();
+    assert!(figures.entries >= 8 && figures.bytes > 0, "{figures:?}");
+    assert_eq!((figures.max_bytes, figures.disk_bytes), (16 << 20, None));
+    lake.cache.clear_memory();
+    let figures = lake.cache.figures();
+    assert_eq!((figures.entries, figures.bytes, figures.evictions), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn proofs_travel_and_are_of_their_files_alone() {
     let lake = Lake::new().await;
     let (context, plan) = lake

@@ -53,14 +53,18 @@ pub(super) const TABLES: [Live; 6] = [
     Live {
         name: "cache_stats",
         control: false,
-        comment: "The layers of the cache: what each may keep, holds and has done on this scheduler.",
+        comment: "The layers of the cache: what each may keep, holds and has done, on this scheduler and on the executors.",
         columns: &[
+            // local, distributed, edge: of answers; fragments: of states over files; data: of object stores
             ("layer", Text),
+            // An executor, or scheduler: the one that is asked
+            ("node_id", Text),
             ("enabled", Boolean),
             ("ttl_seconds", BigInt),
             ("max_size_mb", BigInt),
             ("entries", BigInt),
             ("bytes", BigInt),
+            ("disk_bytes", BigInt),
             ("hits", BigInt),
             ("misses", BigInt),
             ("stale_served", BigInt),
@@ -70,7 +74,7 @@ pub(super) const TABLES: [Live; 6] = [
             ("hit_rate_target", Double),
             ("meets_target", Boolean),
         ],
-        key: &["layer"],
+        key: &["layer", "node_id"],
         filled: &[],
     },
     Live {
