@@ -101,6 +101,7 @@ pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job)
     };
     let options = SplitOptions {
         broadcast_limit: settings.number(BROADCAST_LIMIT),
+        threads: dispatch.threads,
     };
     Ok(
         match split(&plan, &options, &surroundings).map_err(from_datafusion)? {

@@ -1,12 +1,14 @@
-//! Partial aggregates over scans of few partitions, whose rows DataFusion shares out among all threads
-//! first: brought back to the scan's own partitions, so that they run shard by shard.
+//! Plans brought to fewer partitions than DataFusion gives them for all threads of a cluster.
+//!
+//! Partial aggregates over scans of few partitions, whose rows are shared out among all threads first, are
+//! brought back to the scan's own partitions, so that they run shard by shard. What runs in this process alone
+//! has partitions for its own threads.
 
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_expr::Partitioning;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -14,6 +16,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use watershed_storage::fragment::{probe_of, replace_probe};
 
 use super::gather::file_scan;
@@ -51,6 +54,35 @@ pub(super) fn narrowed(plan: &Plan, single: Single) -> Result<Plan> {
             })
         })
         .data()
+}
+
+/// The plan with its rows in as many partitions as there are threads here, wherever they are shared out.
+pub(super) fn for_threads(plan: Plan, threads: usize) -> Result<Plan> {
+    let threads = threads.max(1);
+    plan.transform_up(|node| {
+        let Some(repartition) = node.downcast_ref::<RepartitionExec>() else {
+            return Ok(Transformed::no(node));
+        };
+        let partitioning = match repartition.partitioning() {
+            Partitioning::Hash(keys, count) if *count > threads => Partitioning::Hash(keys.clone(), threads),
+            Partitioning::RoundRobinBatch(count) if *count > threads => {
+                Partitioning::RoundRobinBatch(threads)
+            }
+            _ => return Ok(Transformed::no(node)),
+        };
+        if repartition.preserve_order() {
+            return Ok(Transformed::no(node));
+        }
+        let input = Arc::clone(repartition.input());
+        Ok(Transformed::yes(
+            match (input.output_partitioning().partition_count(), threads) {
+                (1, 1) => input,
+                (_, 1) => Arc::new(CoalescePartitionsExec::new(input)),
+                _ => Arc::new(RepartitionExec::try_new(input, partitioning)?),
+            },
+        ))
+    })
+    .data()
 }
 
 /// Whether a node deals its rows out as they come.

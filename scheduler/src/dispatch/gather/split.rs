@@ -35,7 +35,7 @@ use watershed_storage::write::ShardWriteExec;
 
 use super::exec::{ShardGatherExec, Surroundings};
 use super::fragment::Fragment;
-use crate::dispatch::narrow::{Single, narrowed, shares_out};
+use crate::dispatch::narrow::{Single, for_threads, narrowed, shares_out};
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -43,6 +43,8 @@ type Plan = Arc<dyn ExecutionPlan>;
 pub struct SplitOptions {
     /// The largest build side of a join, in bytes of files, that every executor reads whole.
     pub broadcast_limit: usize,
+    /// Threads of this process, where what is above the fragments runs.
+    pub threads: usize,
 }
 
 /// The plan with its fragments replaced, or why it stays whole.
@@ -64,7 +66,7 @@ pub fn split(
     if let Some(why) = shuffles_raw_rows(&replaced) {
         return Ok(Err(why));
     }
-    Ok(Ok(replaced))
+    for_threads(replaced, options.threads).map(Ok)
 }
 
 fn replace(
