@@ -4,7 +4,7 @@
 //! Clocks stay in it as calls, which a last pass over it folds. What is optimized by their values alone is
 //! missed: that a condition is true of no row is seen, that two of them are the same is not.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -80,15 +80,16 @@ impl Generic {
         if now.is_none() {
             return internal_err!("a statement began at no time");
         }
-        let plan = FOLD.optimize(self.plan.clone(), &Moment { state, now }, |_, _| {})?;
-        plan.transform_down(|node| match node {
-            LogicalPlan::TableScan(mut scan) if scan.filters.contains(&lit(true)) => {
-                scan.filters.retain(|filter| *filter != lit(true));
-                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
-            }
-            other => Ok(Transformed::no(other)),
-        })
-        .data()
+        let moment = Moment { state, now };
+        let (simplify, empty) = (SimplifyExpressions::new(), PropagateEmptyRelation::new());
+        let plan = self.plan.clone();
+        // Rules by hand: the optimizer would go over the plan until nothing changes.
+        let plan = plan.transform_up_with_subqueries(|node| simplify.rewrite(node, &moment))?;
+        let plan = plan.data.transform_up_with_subqueries(|node| {
+            let node = EliminateFilter::new().rewrite(node, &moment)?.data;
+            empty.rewrite(without_true(node), &moment)
+        });
+        plan.data()
     }
 
     /// It without the versions of its tables, unless it reads anything but managed tables, or hangs on what other
@@ -152,15 +153,16 @@ impl TableSource for Place {
     }
 }
 
-/// What clocks make of a plan when they are folded.
-static FOLD: LazyLock<Optimizer> = LazyLock::new(|| {
-    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
-        Arc::new(SimplifyExpressions::new()),
-        Arc::new(EliminateFilter::new()),
-        Arc::new(PropagateEmptyRelation::new()),
-    ];
-    Optimizer::with_rules(rules)
-});
+/// A scan without conditions that are true.
+fn without_true(node: LogicalPlan) -> LogicalPlan {
+    match node {
+        LogicalPlan::TableScan(mut scan) => {
+            scan.filters.retain(|filter| *filter != lit(true));
+            LogicalPlan::TableScan(scan)
+        }
+        other => other,
+    }
+}
 
 /// A session at some time, or at none.
 struct Moment<'a> {
