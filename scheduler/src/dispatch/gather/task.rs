@@ -14,7 +14,7 @@ use datafusion_distributed::{
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 use uuid::Uuid;
@@ -41,11 +41,13 @@ pub(super) struct Task {
     context: Arc<TaskContext>,
     metrics: ExecutionPlanMetricsSet,
     end: DropGuard,
+    /// Why the executor did not take the plan.
+    refused: watch::Receiver<Option<Arc<DataFusionError>>>,
     report: oneshot::Receiver<TaskReport>,
 }
 
 impl Task {
-    /// Sends a plan to an executor.
+    /// Sends a plan to an executor. Rows can be asked for at once: there they wait for the plan.
     pub(super) async fn start(
         executor: &Executor,
         plan: Arc<dyn ExecutionPlan>,
@@ -77,11 +79,22 @@ impl Task {
         let open = stream::pending()
             .take_until(end.clone().cancelled_owned())
             .boxed();
-        let mut answers = client
-            .coordinator_channel(headers, request, open, metrics.clone(), &context)
-            .await?;
         let (sender, report) = oneshot::channel();
+        let (refusal, refused) = watch::channel(None);
+        let (opened, counted, ended) = (Arc::clone(&context), metrics.clone(), end.clone());
         tokio::spawn(async move {
+            let answers = tokio::select! {
+                biased;
+                answers = client.coordinator_channel(headers, request, open, counted, &opened) => answers,
+                () = ended.cancelled() => return,
+            };
+            let mut answers = match answers {
+                Ok(answers) => answers,
+                Err(error) => {
+                    refusal.send_replace(Some(Arc::new(error)));
+                    return;
+                }
+            };
             while let Some(Ok(message)) = answers.next().await {
                 if let WorkerToCoordinatorMsg::TaskMetrics(task) = message {
                     // Nobody waits for it any more: then it is of no use.
@@ -96,6 +109,7 @@ impl Task {
             context,
             metrics,
             end: end.drop_guard(),
+            refused,
             report,
         })
     }
@@ -112,9 +126,15 @@ impl Task {
             producer_head: ProducerHead::None,
         };
         let headers = session::headers(self.context.session_config())?;
-        let mut streams = client
-            .execute_task(headers, request, self.metrics.clone(), &self.context)
-            .await?;
+        let mut refused = self.refused.clone();
+        let streams = client.execute_task(headers, request, self.metrics.clone(), &self.context);
+        let mut streams = tokio::select! {
+            biased;
+            streams = streams => streams?,
+            Ok(Some(error)) = async { refused.wait_for(Option::is_some).await.map(|error| error.clone()) } => {
+                return Err(DataFusionError::Shared(error));
+            }
+        };
         match (streams.pop(), streams.is_empty()) {
             (Some(stream), true) => Ok(stream),
             _ => internal_err!("a worker gave other streams than the one it was asked for"),
