@@ -32,6 +32,10 @@ use super::scan::{conjuncts, dynamic_filters, file_scan, join_filters};
 /// Layouts of states, and the text below, belong to one version of the engine.
 const VERSION: &str = concat!("2/", env!("CARGO_PKG_VERSION"));
 
+/// Expressions that are deeper, or whose text is longer, make fragments that are not reused.
+const MAX_DEPTH: usize = 64;
+const MAX_TEXT: usize = 64 << 10;
+
 /// Aggregates whose state hangs on the order in which rows come.
 const ORDERED: [&str; 5] = [
     "array_agg",
@@ -252,8 +256,12 @@ pub(super) fn file_text(file: &PartitionedFile) -> String {
     text
 }
 
-/// An expression as text, columns by place. Every part of it shows in its `Debug` form.
+/// An expression as text, columns by place. Every part of it shows in its `Debug` form, some twice: that of a
+/// CASE in a CASE in a CASE grows beyond all bounds.
 pub(super) fn expression(expr: &Arc<dyn PhysicalExpr>) -> Option<String> {
+    if !is_shallow(expr, MAX_DEPTH) {
+        return None;
+    }
     let mut steady = true;
     expr.apply(|inner| {
         steady &= !inner.is_volatile_node()
@@ -277,5 +285,25 @@ pub(super) fn expression(expr: &Arc<dyn PhysicalExpr>) -> Option<String> {
         })
         .data()
         .ok()?;
-    Some(format!("{plain:?}"))
+    let mut text = Bounded(String::new());
+    write!(text, "{plain:?}").ok()?;
+    Some(text.0)
+}
+
+fn is_shallow(expr: &Arc<dyn PhysicalExpr>, depth: usize) -> bool {
+    let mut children = expr.children().into_iter();
+    depth > 0 && children.all(|child| is_shallow(child, depth - 1))
+}
+
+/// A text that refuses to grow too long.
+struct Bounded(String);
+
+impl std::fmt::Write for Bounded {
+    fn write_str(&mut self, more: &str) -> std::fmt::Result {
+        if self.0.len() + more.len() > MAX_TEXT {
+            return Err(std::fmt::Error);
+        }
+        self.0.push_str(more);
+        Ok(())
+    }
 }
