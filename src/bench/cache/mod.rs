@@ -28,7 +28,7 @@ pub struct CacheOptions {
     files: u64,
 
     /// Rows of each file
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rows_per_file: u64,
 
     /// How often the table is asked cold, appended to, and asked again, and how often it is with an executor stopped

@@ -15,6 +15,7 @@ use crate::show;
 
 /// Questions of this part; those of others have other numbers.
 const FIRST: u64 = 20_000;
+/// Of a question about few partitions. One about all files gets twice the time that it takes.
 const DEADLINE: Duration = Duration::from_millis(300);
 /// What an answer may come later than its deadline.
 const GRACE: Duration = Duration::from_millis(100);
@@ -22,9 +23,25 @@ const GRACE: Duration = Duration::from_millis(100);
 /// ask about all files, so that everyone is busy when the answer is due.
 const FEW: u64 = 4;
 
+/// What is asked, about how many partitions if not about all, and until when.
+#[derive(Clone, Copy)]
+struct Asked {
+    number: u64,
+    partitions: Option<u64>,
+    deadline: Duration,
+}
+
+impl Asked {
+    fn sql(&self) -> String {
+        let number = self.number;
+        self.partitions
+            .map_or_else(|| question(number), |few| question_about(number, few))
+    }
+}
+
 struct Round {
     stopped: String,
-    partitions: Option<u64>,
+    asked: Asked,
     took: Duration,
     /// Those that the answer lacks, and how many there are.
     missing: Vec<u64>,
@@ -36,7 +53,7 @@ struct Round {
 
 impl Round {
     fn late(&self) -> Duration {
-        self.took.saturating_sub(DEADLINE)
+        self.took.saturating_sub(self.asked.deadline)
     }
 }
 
@@ -48,12 +65,20 @@ pub(super) async fn run(
     rounds: u64,
     wrong: &mut Vec<String>,
 ) -> Result<Value> {
+    let clock = SystemClock::shared();
+    session.answer(&question(FIRST - 1)).await?;
+    let of_all = (2 * clock.elapsed()).max(DEADLINE);
     session.update("SET watershed.partial_results = 'allow'").await?;
     let mut measured = Vec::new();
     let names = (1..=executors).map(executor_name).collect::<Vec<_>>();
     for (number, stopped) in (FIRST..FIRST + rounds).zip(names.iter().cycle()) {
         let partitions = (number % 2 == 0).then_some(FEW);
-        let round = ask(cluster, session, files, number, partitions, stopped, wrong).await?;
+        let asked = Asked {
+            number,
+            partitions,
+            deadline: partitions.map_or(of_all, |_| DEADLINE),
+        };
+        let round = ask(cluster, session, files, asked, stopped, wrong).await?;
         cluster.wait_for_executors(session, executors).await?;
         tell(&round);
         measured.push(round);
@@ -61,17 +86,16 @@ pub(super) async fn run(
     session.update("RESET watershed.partial_results").await?;
     let latest = measured.iter().map(Round::late).max().unwrap_or_default();
     show::line(format_args!(
-        "\n{} answers with a deadline of {} and one of {executors} executors stopped: the latest comes {} after it.\n",
+        "\n{} answers with a deadline and one of {executors} executors stopped: the latest comes {} after it.\n",
         measured.len(),
-        show::duration(DEADLINE),
         show::duration(latest),
     ));
     let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
     Ok(json!({
-        "deadline_ms": milliseconds(DEADLINE),
         "rounds": measured.iter().map(|round| json!({
             "stopped": round.stopped,
-            "partitions": round.partitions,
+            "partitions": round.asked.partitions,
+            "deadline_ms": milliseconds(round.asked.deadline),
             "ms": milliseconds(round.took),
             "shards": round.shards,
             "missing_shards": round.missing,
@@ -87,15 +111,17 @@ async fn ask(
     cluster: &Cluster,
     session: &Session,
     files: &Files,
-    number: u64,
-    partitions: Option<u64>,
+    asked: Asked,
     stopped: &str,
     wrong: &mut Vec<String>,
 ) -> Result<Round> {
-    let sql = partitions.map_or_else(|| question(number), |few| question_about(number, few));
+    let sql = asked.sql();
     let owned = shards_of(session, stopped).await?;
     session
-        .update(&format!("SET watershed.deadline = '{}ms'", DEADLINE.as_millis()))
+        .update(&format!(
+            "SET watershed.deadline = '{}ms'",
+            asked.deadline.as_millis()
+        ))
         .await?;
     cluster.suspend(stopped)?;
     let clock = SystemClock::shared();
@@ -104,19 +130,19 @@ async fn ask(
     cluster.resume(stopped)?;
     let (answer, told) = answer?;
     let missing = told.as_ref().map(shards).unwrap_or_default();
-    let expected = files.answer_in_part(number, partitions, &missing);
+    let expected = files.answer_in_part(asked.number, asked.partitions, &missing);
     let part = difference(&expected, &cells(&answer)?);
     let first = ran(session, &sql).await?;
 
     session.update("RESET watershed.deadline").await?;
     let (answer, still) = session.answer(&sql).await?;
-    let expected = files.answer_in_part(number, partitions, &[]);
+    let expected = files.answer_in_part(asked.number, asked.partitions, &[]);
     let whole = difference(&expected, &cells(&answer)?);
     let completed = ran(session, &sql).await?;
 
     wrong.extend(part.map(|what| format!("without shards {missing:?}: {what}")));
     wrong.extend(whole.map(|what| format!("once {stopped} went on: {what}")));
-    if took > DEADLINE + GRACE {
+    if took > asked.deadline + GRACE {
         wrong.push(format!("an answer came after {}", show::duration(took)));
     }
     if let Some(still) = still {
@@ -132,7 +158,7 @@ async fn ask(
     }
     Ok(Round {
         stopped: stopped.to_owned(),
-        partitions,
+        asked,
         took,
         shards: told.map_or(0, |told| told.total_shards),
         others: missing.iter().filter(|shard| !owned.contains(shard)).count(),
@@ -169,9 +195,8 @@ async fn shards_of(session: &Session, executor: &str) -> Result<Vec<u64>> {
 }
 
 fn tell(round: &Round) {
-    let asked = round
-        .partitions
-        .map_or("all files".to_owned(), |few| format!("{few} partitions"));
+    let partitions = round.asked.partitions;
+    let asked = partitions.map_or("all files".to_owned(), |few| format!("{few} partitions"));
     let missing = match round.missing.len() {
         0 => "nothing is missing".to_owned(),
         missing => format!(
@@ -183,8 +208,9 @@ fn tell(round: &Round) {
         ),
     };
     show::line(format_args!(
-        "{} stopped, {asked}: {} and {missing}; then {} shards are reused",
+        "{} stopped, {asked}, {} for it: {} and {missing}; then {} shards are reused",
         round.stopped,
+        show::duration(round.asked.deadline),
         show::duration(round.took),
         round.completed.shards_reused,
     ));
