@@ -82,6 +82,8 @@ fn reads_what_is_new(session: &mut Session, path: &str, execution: &str, sql: &s
         assert_eq!(row[0][0], path);
         [1, 2].map(|column| row[0][column].parse::<u64>().unwrap())
     };
+    let plan = session.rows(&format!("EXPLAIN {sql}")).concat().join("\n");
+    assert!(plan.contains("FragmentCacheExec"), "{path}: {plan}");
     let first = session.rows(sql);
     assert_eq!(first.len(), 7);
     let [cached, run] = told(session);
@@ -96,6 +98,51 @@ fn reads_what_is_new(session: &mut Session, path: &str, execution: &str, sql: &s
     assert_eq!(session.rows(sql), after, "{path}");
     assert_eq!(told(session), [0, 0], "{path}");
     session.run("RESET watershed.fragment_cache");
+}
+
+/// A text that was planned before is asked of what its tables are now, wherever it runs.
+#[test]
+fn known_texts_are_asked_of_what_is_there() {
+    let cluster = Cluster::start(&Options::executors(2));
+    let mut session = cluster.session();
+    session.run("CREATE TABLE known (n BIGINT, at TIMESTAMP) CLUSTERED BY (n) INTO 4 BUCKETS");
+    session.run("CREATE TABLE other (n BIGINT, m BIGINT) CLUSTERED BY (m) INTO 4 BUCKETS");
+    session.run("INSERT INTO other SELECT value, value % 10 FROM generate_series(1, 100)");
+    session.run("SET watershed.broadcast_limit = '0'");
+    let window = "SELECT count(*), sum(n) FROM known WHERE at > now() - INTERVAL '1' HOUR";
+    let join = "SELECT count(*) FROM known a JOIN other b ON a.n = b.n JOIN known c ON b.m = c.n WHERE c.at <= now()";
+    let (mut rows, mut sum, mut pairs) = (0, 0, 0);
+    for (path, execution) in [
+        ("local", "local"),
+        ("exchange", "pipelined"),
+        ("staged", "staged"),
+    ] {
+        session.run(&format!("SET watershed.execution = '{execution}'"));
+        for _ in 0..3 {
+            rows += 1;
+            sum += rows;
+            // Old events are not in the window, and meet others all the same.
+            session.run(&format!(
+                "INSERT INTO known VALUES ({rows}, now()), ({}, now() - INTERVAL '2' HOUR)",
+                1_000 + rows
+            ));
+            // Row `m` of `other` is met by that of the same number, for numbers below ten.
+            pairs += u64::from(rows < 10);
+            let found = session.rows(window);
+            assert_eq!(found, [[rows.to_string(), sum.to_string()]], "{path}");
+            assert_eq!(session.value(join), pairs.to_string(), "{path}");
+            let ran = session.value(&format!(
+                "SELECT execution FROM system.queries WHERE statement = '{join}' ORDER BY started_at DESC LIMIT 1"
+            ));
+            assert_eq!(ran, path);
+        }
+    }
+    let all = "SELECT * FROM known WHERE n = 1";
+    assert_eq!(session.rows(all)[0].len(), 2);
+    session.run("ALTER TABLE known ADD COLUMN text STRING");
+    assert_eq!(session.rows(all)[0].len(), 3);
+    session.run("DROP TABLE known");
+    session.fails(all, "42P01");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Where a query runs, and how its rows come back.
 //!
 //! Reading order: `context` (what a statement runs under), [`choose`](choice), then the paths:
-//! `gather`, `exchange` and `staged`; `narrow` (aggregates brought to the partitions of their scans); `fault` (what is tried again), `release` (when rows are let go),
-//! `partial` (which answers may lack shards).
+//! `gather`, `exchange` and `staged`; `narrow` (plans brought to fewer partitions), `fault` (what is tried
+//! again), `release` (when rows are let go), `partial` (which answers may lack shards).
 
 mod choice;
 pub mod context;

@@ -1,4 +1,4 @@
-//! Readers that tell what was read through them: scans of a plan count together, and cannot.
+//! Readers that tell what was read through them. Scans that are made of one share its counts, and cannot tell.
 
 use std::sync::Arc;
 
