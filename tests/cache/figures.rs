@@ -1,8 +1,8 @@
-//! What executors' caches do is seen in `system.cache_stats` and in their metrics, soon.
+//! What executors do is seen in `system.queries`, what their caches do in `system.cache_stats` and in their metrics, soon.
 
 use std::time::Duration;
 
-use crate::harness::{Cluster, Options, get, wait_until};
+use crate::harness::{Cluster, Options, Session, get, wait_until};
 
 /// Figures come with heartbeats.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -15,6 +15,8 @@ fn figures_of_executors_follow_what_queries_do() {
     let cluster = Cluster::start(&options);
     let mut session = cluster.session();
     session.run("SET watershed.result_cache = 'off'");
+    // Files that a second executor is asked for, as the first is slow, count as well.
+    session.run("SET watershed.hedging = 'off'");
     session.run("SET watershed.execution = 'pipelined'");
     session.run("CREATE TABLE seen (n BIGINT, g BIGINT) CLUSTERED BY (n) INTO 8 BUCKETS");
     for part in 0..2 {
@@ -63,4 +65,30 @@ fn figures_of_executors_follow_what_queries_do() {
     for gauge in ["entries", "bytes"] {
         assert!(total(&format!("watershed_cache_{gauge}{{cache=\"fragments\"}}")) > 0);
     }
+}
+
+/// A task counts, though nobody reads it to its end.
+#[test]
+fn what_was_read_in_vain_is_counted() {
+    let cluster = Cluster::start(&Options::executors(2));
+    let mut session = cluster.session();
+    session.run("SET watershed.execution = 'pipelined'");
+    session.run("SET watershed.batch_size = '64'");
+    session.run("CREATE TABLE vain (n BIGINT) CLUSTERED BY (n) INTO 8 BUCKETS");
+    session.run("INSERT INTO vain SELECT value FROM generate_series(1, 400000)");
+    assert_eq!(session.rows("SELECT n FROM vain LIMIT 100").len(), 100);
+    let figures = "SELECT execution, rows_scanned, bytes_scanned > 0 FROM system.queries \
+                   WHERE statement LIKE 'SELECT n FROM vain%'";
+    let counted = |session: &mut Session| {
+        let row = session.rows(figures).remove(0);
+        assert_eq!(row[0], "gather");
+        let rows: u64 = row[1].parse().unwrap();
+        assert!(rows < 400_000, "read to its end: {row:?}");
+        rows >= 100 && row[2] == "true"
+    };
+    assert!(
+        wait_until(LIMIT, || counted(&mut session)),
+        "{:?}",
+        session.rows(figures)
+    );
 }

@@ -28,7 +28,8 @@ pub struct StatementContext {
     pub cancel: CancellationToken,
     /// Scans report here when they are planned.
     pub scans: ScanLog,
-    pub counters: Counters,
+    /// Shared with those that bring figures after the rows have ended.
+    pub counters: Arc<Counters>,
     /// What it accepts instead of a whole answer.
     pub terms: Terms,
     /// Set before the rows end, if some are missing.
@@ -45,8 +46,9 @@ pub struct StatementContext {
 #[derive(Debug, Default)]
 pub struct Counters {
     pub rows: AtomicU64,
+    /// What its scans asked for.
     pub bytes_scanned: AtomicU64,
-    /// Of these, what came from a cache of data.
+    /// Of these, what came from a cache of data and no object store.
     pub data_bytes_cached: AtomicU64,
     pub rows_scanned: AtomicU64,
     pub retries: AtomicU64,
@@ -59,7 +61,7 @@ pub struct Counters {
     /// Files whose part of the answer an executor knew, and those it had to read.
     pub fragments_cached: AtomicU64,
     pub fragments_run: AtomicU64,
-    /// Bytes of the former.
+    /// Bytes that were not read, as the former were known.
     pub bytes_cached: AtomicU64,
 }
 
@@ -96,7 +98,7 @@ impl StatementContext {
             settings,
             cancel,
             scans: ScanLog::default(),
-            counters: Counters::default(),
+            counters: Arc::default(),
             note: PartialNote::default(),
             session: OnceLock::new(),
             standing: Mutex::default(),

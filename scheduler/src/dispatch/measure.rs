@@ -1,6 +1,7 @@
 //! What the nodes of a plan counted while they ran.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
@@ -9,6 +10,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
 use super::context::{Counters, StatementContext};
+
+/// How long the end of an answer waits for what executors counted: one may freeze when its rows are there.
+pub(super) const REPORT_WAIT: Duration = Duration::from_secs(1);
 
 /// What scans of files have read, and what need not be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

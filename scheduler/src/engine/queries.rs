@@ -56,16 +56,8 @@ pub struct QueryRecord {
     pub ended_at: Option<DateTime<Utc>>,
     pub elapsed: Duration,
     pub scans: Vec<ScanReport>,
-    pub rows: u64,
-    /// What its scans asked for, and how much of it came from a cache of data and no object store.
-    pub bytes_scanned: u64,
-    pub data_bytes_cached: u64,
-    pub rows_scanned: u64,
-    pub retries: u64,
-    pub completed_shards: u64,
-    pub total_shards: u64,
-    pub reused_shards: u64,
-    pub hedges: u64,
+    /// Figures of executors that were slow or lost may still come when it has ended.
+    pub counters: Arc<Counters>,
     /// Of its plan, whatever versions its tables have.
     pub plan_hash: Option<String>,
     /// The versions of its tables, as a JSON object.
@@ -73,11 +65,6 @@ pub struct QueryRecord {
     /// Where its answer came from.
     pub cache: Option<&'static str>,
     pub cache_reason: Option<String>,
-    /// Files whose part of the answer was known, and files whose part was computed.
-    pub fragments_cached: u64,
-    pub fragments_run: u64,
-    /// Bytes of files that were not read, as their part of the answer was known.
-    pub bytes_cached: u64,
 }
 
 struct Running {
@@ -88,22 +75,9 @@ struct Running {
 
 impl Running {
     fn now(&self, clock: &dyn Clock) -> QueryRecord {
-        let counters = &self.context.counters;
         let mut record = self.record.clone();
         record.elapsed = clock.elapsed().saturating_sub(self.started);
         record.scans = self.context.scans.reports();
-        record.rows = Counters::get(&counters.rows);
-        record.bytes_scanned = Counters::get(&counters.bytes_scanned);
-        record.data_bytes_cached = Counters::get(&counters.data_bytes_cached);
-        record.rows_scanned = Counters::get(&counters.rows_scanned);
-        record.retries = Counters::get(&counters.retries);
-        record.completed_shards = Counters::get(&counters.completed_shards);
-        record.total_shards = Counters::get(&counters.total_shards);
-        record.reused_shards = Counters::get(&counters.reused_shards);
-        record.hedges = Counters::get(&counters.hedges);
-        record.fragments_cached = Counters::get(&counters.fragments_cached);
-        record.fragments_run = Counters::get(&counters.fragments_run);
-        record.bytes_cached = Counters::get(&counters.bytes_cached);
         record
     }
 }
@@ -148,22 +122,11 @@ impl Queries {
             ended_at: None,
             elapsed: Duration::ZERO,
             scans: Vec::new(),
-            rows: 0,
-            bytes_scanned: 0,
-            data_bytes_cached: 0,
-            rows_scanned: 0,
-            retries: 0,
-            completed_shards: 0,
-            total_shards: 0,
-            reused_shards: 0,
-            hedges: 0,
+            counters: Arc::clone(&context.counters),
             plan_hash: None,
             table_versions: None,
             cache: None,
             cache_reason: None,
-            fragments_cached: 0,
-            fragments_run: 0,
-            bytes_cached: 0,
         };
         let running = Running {
             record,

@@ -9,6 +9,7 @@ use watershed_sql::authorize::Access;
 use watershed_sql::catalog::LiveDef;
 
 use super::rows::{Row, instant, integer, table, text};
+use crate::dispatch::context::Counters;
 use crate::engine::{Parts, QueryRecord, QueryState};
 
 /// One's own, and all for an admin.
@@ -33,13 +34,8 @@ fn row(query: QueryRecord) -> Row {
             "duration_ms",
             ScalarValue::Float64(Some(query.elapsed.as_secs_f64() * 1e3)),
         ),
-        ("row_count", integer(query.rows)),
-        ("rows_scanned", integer(query.rows_scanned)),
-        ("bytes_scanned", integer(query.bytes_scanned)),
-        ("data_bytes_cached", integer(query.data_bytes_cached)),
         ("files_total", sum(|scan| scan.files_total)),
         ("files_scanned", sum(|scan| scan.files_scanned)),
-        ("shards_completed", integer(query.completed_shards)),
         (
             "shards_total",
             integer(
@@ -52,16 +48,22 @@ fn row(query: QueryRecord) -> Row {
             ),
         ),
         ("shards_scanned", sum(|scan| scan.shards_scanned.len())),
-        ("shards_reused", integer(query.reused_shards)),
-        ("retries", integer(query.retries)),
-        ("hedges", integer(query.hedges)),
     ]);
-    for (name, number) in [
-        ("fragments_cached", query.fragments_cached),
-        ("fragments_run", query.fragments_run),
-        ("bytes_cached", query.bytes_cached),
+    let counters = &query.counters;
+    for (name, counter) in [
+        ("row_count", &counters.rows),
+        ("rows_scanned", &counters.rows_scanned),
+        ("bytes_scanned", &counters.bytes_scanned),
+        ("data_bytes_cached", &counters.data_bytes_cached),
+        ("shards_completed", &counters.completed_shards),
+        ("shards_reused", &counters.reused_shards),
+        ("retries", &counters.retries),
+        ("hedges", &counters.hedges),
+        ("fragments_cached", &counters.fragments_cached),
+        ("fragments_run", &counters.fragments_run),
+        ("bytes_cached", &counters.bytes_cached),
     ] {
-        row.insert(name, integer(number));
+        row.insert(name, integer(Counters::get(counter)));
     }
     row.extend(query.plan_hash.map(|hash| ("plan_hash", text(hash))));
     row.extend(

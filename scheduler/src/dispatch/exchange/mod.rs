@@ -35,7 +35,7 @@ use self::route::{Routes, Workers};
 use super::context::{Counters, StatementContext};
 use super::fault::{Fault, MAX_TRIES, exhausted, judge};
 use super::gather::no_executor;
-use super::measure::Scanned;
+use super::measure::{REPORT_WAIT, Scanned};
 use super::physical::{self, Write};
 use super::release::HeldRows;
 use crate::cluster::{Members, Membership};
@@ -44,10 +44,6 @@ use crate::cluster::{Members, Membership};
 const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
 /// Heartbeats come every second; one that is this late has been missed.
 const LATE: Duration = Duration::from_millis(1_500);
-/// After the last row, for what of the stream is still under way.
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
-/// After the last row, for what the workers counted.
-const METRICS_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a statement waits for an executor when all are gone.
 const EXECUTOR_WAIT: Duration = Duration::from_secs(1);
 
@@ -211,7 +207,7 @@ async fn attempt(
 async fn measured(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     let format = DistributedMetricsFormat::Aggregated;
     let told = rewrite_distributed_plan_with_metrics(Arc::clone(&plan), format);
-    match tokio::time::timeout(METRICS_TIMEOUT, told).await {
+    match tokio::time::timeout(REPORT_WAIT, told).await {
         Ok(Ok(measured)) => measured,
         Ok(Err(error)) => {
             tracing::debug!(%error, "the counts of a query are not complete");
@@ -224,7 +220,7 @@ async fn measured(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
 /// Takes the rows that the head has given and the stream still carries. `false`: not all came yet.
 async fn all_rows(rows: &mut SendableRecordBatchStream, held: &mut HeldRows, head: &Head) -> Result<bool> {
     // To the stream's own end where it comes soon: only then have the workers told what they counted.
-    while let Ok(next) = tokio::time::timeout(DRAIN_TIMEOUT, rows.next()).await {
+    while let Ok(next) = tokio::time::timeout(REPORT_WAIT, rows.next()).await {
         match next {
             Some(batch) => held.push(batch?)?,
             None if held.rows() == head.rows() => return Ok(true),

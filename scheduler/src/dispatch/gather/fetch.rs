@@ -83,11 +83,11 @@ impl Run {
             Some(ended) => ended,
             None => match self.another(partition, &node)? {
                 None => first.await,
-                Some(source) => {
+                Some(second) => {
                     tracing::info!(%node, partition, statement = %statement.id, "partition is asked for twice");
                     Counters::add(&statement.counters.hedges, 1);
                     telemetry::HEDGES.inc();
-                    self.race(first, source, sender, &node).await
+                    self.race(first, second, sender, &node).await
                 }
             },
         };
@@ -106,24 +106,26 @@ impl Run {
         sender: &Rows,
         asked_first: &NodeId,
     ) -> Result<Arrived, Ended> {
-        let mut delivered = 0;
-        let second = self.read(&source, sender, &mut delivered);
-        tokio::pin!(second);
-        let rows = tokio::select! {
-            biased;
-            ended = &mut first => match ended {
-                Err(Ended::Lost(error)) => second.await.map_err(|_| Ended::Lost(error))?,
-                ended => return ended,
-            },
-            rows = &mut second => match rows {
-                Ok(rows) => {
-                    self.surroundings.membership.was_slow(asked_first);
-                    rows
-                }
-                Err(_) => return first.await,
-            },
+        let rows = {
+            let mut delivered = 0;
+            let second = self.read(&source, sender, &mut delivered);
+            tokio::pin!(second);
+            tokio::select! {
+                biased;
+                ended = &mut first => match ended {
+                    Err(Ended::Lost(error)) => second.await.map_err(|_| Ended::Lost(error))?,
+                    ended => return ended,
+                },
+                rows = &mut second => match rows {
+                    Ok(rows) => {
+                        self.surroundings.membership.was_slow(asked_first);
+                        rows
+                    }
+                    Err(_) => return first.await,
+                },
+            }
         };
-        Ok(Arrived::of(source.clone(), rows))
+        Ok(Arrived::of(source, rows))
     }
 
     /// The partition as a task of its own on an executor that was not asked yet, if there is one.
@@ -140,7 +142,7 @@ impl Run {
             return Ok(None);
         };
         let plan = self.fragment.restricted(&[partition])?;
-        Ok(Source::all_of(executor, plan, 1).next())
+        Ok(Source::all_of(executor, plan, 1, &self.ledger).next())
     }
 
     /// Whether no row of a partition is let go before the last of them is there.
@@ -202,7 +204,7 @@ impl Run {
             }
         };
         let plan = self.fragment.restricted(&[partition])?;
-        match Source::all_of(&executor, plan, 1).next() {
+        match Source::all_of(&executor, plan, 1, &self.ledger).next() {
             Some(source) => Ok(source),
             None => Err(Ended::Lost(exhausted(error))),
         }

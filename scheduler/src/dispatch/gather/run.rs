@@ -20,10 +20,11 @@ use super::fetch::{Ended, choose, no_executor};
 use super::fragment::Fragment;
 use super::hedge::Pace;
 use super::kept::{Copy, Key};
-use super::source::{FragmentReport, Source};
+use super::source::{FragmentReport, Ledger, Source};
 use super::tally::Tally;
 use crate::cluster::Members;
 use crate::dispatch::context::Counters;
+use crate::dispatch::measure::REPORT_WAIT;
 use crate::dispatch::partial;
 
 type Kept = Arc<Vec<RecordBatch>>;
@@ -35,9 +36,9 @@ pub(super) struct Run {
     pub(super) fragment: Arc<Fragment>,
     pub(super) surroundings: Surroundings,
     pub(super) context: Arc<TaskContext>,
-    /// Where each partition is had from first.
-    origins: Vec<Origin>,
-    reports: Arc<Mutex<Vec<FragmentReport>>>,
+    /// Where each partition is had from first, until it is.
+    origins: Mutex<Vec<Option<Origin>>>,
+    pub(super) ledger: Ledger,
     tally: Tally,
     pub(super) pace: Pace,
     /// Names of the partitions' rows, if they are of use.
@@ -79,6 +80,10 @@ impl Run {
         };
         origins.resize_with(partitions, || None);
         let members = statement.members(&surroundings.membership);
+        let ledger = Ledger {
+            counters: Arc::clone(&statement.counters),
+            reports,
+        };
         // A shard that counts by itself is not cut short by what another one found.
         let apart = may_lack && fragment.shares_bounds();
         for (node, partitions) in place(&fragment, &members, &origins)? {
@@ -88,7 +93,7 @@ impl Run {
             let tasks = partitions.chunks(if apart { 1 } else { partitions.len() });
             for partitions in tasks {
                 let plan = fragment.restricted(partitions)?;
-                let sources = Source::all_of(executor, plan, partitions.len());
+                let sources = Source::all_of(executor, plan, partitions.len(), &ledger);
                 for (partition, source) in partitions.iter().zip(sources) {
                     if let Some(origin) = origins.get_mut(*partition) {
                         *origin = Some(Origin::Executor(source));
@@ -96,13 +101,13 @@ impl Run {
                 }
             }
         }
-        let Some(origins) = origins.into_iter().collect::<Option<Vec<_>>>() else {
+        if origins.iter().any(Option::is_none) {
             return internal_err!("a partition was given to no executor");
-        };
+        }
         Counters::add(&statement.counters.total_shards, partitions as u64);
         let run: usize = origins
             .iter()
-            .map(|origin| usize::from(matches!(origin, Origin::Executor(_))))
+            .map(|origin| usize::from(matches!(origin, Some(Origin::Executor(_)))))
             .sum();
         Ok(Self {
             pace: Pace::new(run),
@@ -111,18 +116,19 @@ impl Run {
             fragment,
             surroundings,
             context,
-            origins,
-            reports,
+            origins: Mutex::new(origins),
+            ledger,
             keys,
         })
     }
 
     /// Sends the rows of a partition to `sender`.
     pub(super) async fn gather(&self, partition: usize, sender: Rows) -> Result<()> {
-        let source = match self.origins.get(partition) {
-            Some(Origin::Executor(source)) => source.clone(),
-            Some(Origin::Kept(rows)) => return self.reuse(partition, rows, &sender).await,
-            None => return internal_err!("partition {partition} of {} was asked for", self.origins.len()),
+        let origin = self.origins.lock().get_mut(partition).and_then(Option::take);
+        let source = match origin {
+            Some(Origin::Executor(source)) => source,
+            Some(Origin::Kept(rows)) => return self.reuse(partition, &rows, &sender).await,
+            None => return internal_err!("partition {partition} is not there, or was asked for twice"),
         };
         let due = async {
             match self.copies {
@@ -156,7 +162,7 @@ impl Run {
                 }
             }
         }
-        self.leave(&arrived.source).await;
+        self.leave(arrived.source).await;
         Ok(())
     }
 
@@ -239,18 +245,13 @@ impl Run {
         });
     }
 
-    /// Lets go of a source that was read to its end, and notes what its executor did. An answer that is
-    /// due does not wait for that.
-    async fn leave(&self, source: &Source) {
-        let statement = &self.surroundings.statement;
-        let report = tokio::select! {
+    /// Lets go of a source that was read to its end. Its figures may come after an answer that is due.
+    async fn leave(&self, source: Source) {
+        tokio::select! {
             biased;
-            report = source.close() => report,
-            () = statement.terms.due() => None,
-        };
-        if let Some(report) = report {
-            report.task.scanned.note(&statement.counters);
-            self.reports.lock().push(report);
+            () = source.leave() => {}
+            () = tokio::time::sleep(REPORT_WAIT) => {}
+            () = self.surroundings.statement.terms.due() => {}
         }
     }
 }

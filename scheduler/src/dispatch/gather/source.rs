@@ -2,17 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::stream::BoxStream;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 use watershed_core::id::NodeId;
 
 use super::task::{Task, TaskReport};
 use crate::cluster::Executor;
+use crate::dispatch::context::Counters;
 
 /// What one executor did for a fragment.
 #[derive(Debug, Clone)]
@@ -22,20 +24,37 @@ pub struct FragmentReport {
     pub task: TaskReport,
 }
 
-/// A partition of a task.
+/// Where the figures of tasks are entered.
 #[derive(Debug, Clone)]
+pub(super) struct Ledger {
+    pub(super) counters: Arc<Counters>,
+    pub(super) reports: Arc<Mutex<Vec<FragmentReport>>>,
+}
+
+impl Ledger {
+    fn enter(&self, report: FragmentReport) {
+        report.task.scanned.note(&self.counters);
+        self.reports.lock().push(report);
+    }
+}
+
+/// A partition of a task. When the last of a task's is dropped, however that came, the task ends, and its
+/// figures are entered as soon as its executor tells them.
+#[derive(Debug)]
 pub(super) struct Source {
     task: Arc<SharedTask>,
     partition: usize,
 }
 
-/// A task and those who still read from it.
+/// A task, held by those who may still read from it.
 struct SharedTask {
     executor: Executor,
     plan: Arc<dyn ExecutionPlan>,
     partitions: usize,
     task: tokio::sync::Mutex<Option<Arc<Task>>>,
-    unread: AtomicUsize,
+    ledger: Ledger,
+    /// Cancelled when its figures are entered, or when it is known that there are none.
+    told: CancellationToken,
 }
 
 impl fmt::Debug for SharedTask {
@@ -46,19 +65,44 @@ impl fmt::Debug for SharedTask {
     }
 }
 
+impl Drop for SharedTask {
+    fn drop(&mut self) {
+        let told = self.told.clone().drop_guard();
+        // Streams of rows hold no task, and whoever opens one holds a source.
+        let Some(task) = self.task.get_mut().take().and_then(Arc::into_inner) else {
+            return;
+        };
+        let (node, partitions) = (self.executor.node.clone(), self.partitions);
+        let ledger = self.ledger.clone();
+        task.runtime().clone().spawn(async move {
+            match task.finish().await {
+                Some(task) => ledger.enter(FragmentReport {
+                    node,
+                    partitions,
+                    task,
+                }),
+                None => tracing::debug!(%node, "an executor told no figures of its task"),
+            }
+            drop(told);
+        });
+    }
+}
+
 impl Source {
     /// The partitions of a plan that an executor will be sent when the first of them is read.
     pub(super) fn all_of(
         executor: &Executor,
         plan: Arc<dyn ExecutionPlan>,
         partitions: usize,
+        ledger: &Ledger,
     ) -> impl Iterator<Item = Self> {
         let task = Arc::new(SharedTask {
             executor: executor.clone(),
             plan,
             partitions,
             task: tokio::sync::Mutex::default(),
-            unread: AtomicUsize::new(partitions),
+            ledger: ledger.clone(),
+            told: CancellationToken::new(),
         });
         (0..partitions).map(move |partition| Self {
             task: Arc::clone(&task),
@@ -90,17 +134,12 @@ impl Source {
         task.rows(self.partition).await
     }
 
-    /// Lets go of the task; whoever has read the last of it takes its figures.
-    pub(super) async fn close(&self) -> Option<FragmentReport> {
-        let shared = &self.task;
-        if shared.unread.fetch_sub(1, Ordering::AcqRel) != 1 {
-            return None;
+    /// Lets go of it. The last of a task's waits until its figures are entered.
+    pub(super) async fn leave(self) {
+        let told = self.task.told.clone();
+        if let Some(last) = Arc::into_inner(self.task) {
+            drop(last);
+            told.cancelled().await;
         }
-        let task = shared.task.lock().await.take().and_then(Arc::into_inner)?;
-        Some(FragmentReport {
-            node: shared.executor.node.clone(),
-            partitions: shared.partitions,
-            task: task.finish().await,
-        })
     }
 }

@@ -14,6 +14,7 @@ use datafusion_distributed::{
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
@@ -23,8 +24,8 @@ use watershed_cluster::session;
 use crate::cluster::Executor;
 use crate::dispatch::measure::Scanned;
 
-/// How long to wait for the figures of a task whose rows have all arrived.
-const REPORT_TIMEOUT: Duration = Duration::from_millis(200);
+/// Figures of a task that come later than this after its end are not waited for.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The figures of a task that has ended.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +40,7 @@ pub(super) struct Task {
     url: Url,
     key: TaskKey,
     context: Arc<TaskContext>,
+    runtime: Handle,
     metrics: ExecutionPlanMetricsSet,
     end: DropGuard,
     /// Why the executor did not take the plan.
@@ -83,10 +85,15 @@ impl Task {
         let (refusal, refused) = watch::channel(None);
         let (opened, counted, ended) = (Arc::clone(&context), metrics.clone(), end.clone());
         tokio::spawn(async move {
+            // All rows may be here before the executor has answered this call, which has the figures.
+            let given_up = async {
+                ended.cancelled().await;
+                tokio::time::sleep(REPORT_TIMEOUT).await;
+            };
             let answers = tokio::select! {
                 biased;
                 answers = client.coordinator_channel(headers, request, open, counted, &opened) => answers,
-                () = ended.cancelled() => return,
+                () = given_up => return,
             };
             let mut answers = match answers {
                 Ok(answers) => answers,
@@ -107,6 +114,7 @@ impl Task {
             url,
             key,
             context,
+            runtime: Handle::current(),
             metrics,
             end: end.drop_guard(),
             refused,
@@ -141,12 +149,17 @@ impl Task {
         }
     }
 
-    /// Ends the task and takes its figures. A worker that gives none in time has none.
-    pub(super) async fn finish(self) -> TaskReport {
+    /// Where it was started.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Ends the task and takes its figures. A worker that is gone, or gives none in time, has none.
+    pub(super) async fn finish(self) -> Option<TaskReport> {
         drop(self.end);
         match tokio::time::timeout(REPORT_TIMEOUT, self.report).await {
-            Ok(Ok(report)) => report,
-            Ok(Err(_)) | Err(_) => TaskReport::default(),
+            Ok(Ok(report)) => Some(report),
+            Ok(Err(_)) | Err(_) => None,
         }
     }
 }
