@@ -109,7 +109,7 @@ impl Entry {
         Ok(batches)
     }
 
-    /// The rows as a JSON array of objects; none if that were too long.
+    /// The rows as a JSON array of objects; none if that were too long, or if a type has no JSON form.
     pub fn json(&self) -> Result<Option<String>> {
         // JSON is longer than the rows' bytes, but for empty ones.
         if self.rows.len() > 4 * MAX_JSON {
@@ -117,7 +117,9 @@ impl Entry {
         }
         let mut writer = ArrayWriter::new(Vec::new());
         for batch in self.decode()? {
-            writer.write(&batch).map_err(broken)?;
+            if writer.write(&batch).is_err() {
+                return Ok(None);
+            }
         }
         writer.finish().map_err(broken)?;
         let mut json = writer.into_inner();

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, UnionArray};
+use arrow::datatypes::{DataType, Field, Schema, UnionFields};
 use chrono::{DateTime, TimeDelta, Utc};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -27,6 +27,10 @@ fn entry(rows: i64, created_at: DateTime<Utc>) -> Entry {
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
     let values = Int64Array::from_iter_values(0..rows);
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(values)]).unwrap();
+    entry_of(&batch, created_at)
+}
+
+fn entry_of(batch: &RecordBatch, created_at: DateTime<Utc>) -> Entry {
     let about = About {
         principal: "ann".to_owned(),
         reads: vec![("public".to_owned(), "t".to_owned())],
@@ -38,7 +42,7 @@ fn entry(rows: i64, created_at: DateTime<Utc>) -> Entry {
         created_at,
         invalidation: 0,
     };
-    Entry::new(about, &schema, &[batch]).unwrap()
+    Entry::new(about, &batch.schema(), std::slice::from_ref(batch)).unwrap()
 }
 
 fn key(number: u8) -> Key {
@@ -46,6 +50,22 @@ fn key(number: u8) -> Key {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn what_has_no_form_in_json_is_not_shown() {
+    let now = Utc::now();
+    assert_eq!(
+        entry(2, now).json().unwrap().as_deref(),
+        Some(r#"[{"n":0},{"n":1}]"#)
+    );
+    assert_eq!(entry(0, now).json().unwrap().as_deref(), Some("[]"));
+    assert_eq!(entry(1_000_000, now).json().unwrap(), None);
+    let fields = UnionFields::from_fields([Field::new("i", DataType::Int64, true)]);
+    let values: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let union: ArrayRef = Arc::new(UnionArray::try_new(fields, vec![0].into(), None, vec![values]).unwrap());
+    let batch = RecordBatch::try_from_iter([("u", union)]).unwrap();
+    assert_eq!(entry_of(&batch, now).json().unwrap(), None);
+}
 
 #[test]
 fn memory_holds_what_fits_and_the_least_used_goes_first() {

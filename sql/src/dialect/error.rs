@@ -4,6 +4,8 @@ use sqlparser::parser::ParserError;
 use sqlparser::tokenizer::{Location, TokenizerError};
 use watershed_core::error::{Error, Position, SqlState};
 
+use super::grammar::Grammar;
+
 /// Stands between sqlparser's message and its place.
 const PLACE: &str = " at Line: ";
 
@@ -33,6 +35,7 @@ pub(crate) fn from_tokenizer(error: TokenizerError) -> Error {
 
 pub(crate) fn from_parser(error: ParserError) -> Error {
     match error {
+        _ if Grammar::gave_up() => super::limits::too_tangled(),
         ParserError::RecursionLimitExceeded => super::limits::too_deep(),
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => from_text(&text),
     }

@@ -1,14 +1,58 @@
 //! What sqlparser is told about our SQL: PostgreSQL's identifiers, and whatever DataFusion plans.
 
 use std::any::TypeId;
+use std::cell::Cell;
 
+use sqlparser::ast::Expr;
 use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
 
 /// The dialect of every statement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grammar;
 
+/// Operands that any text may begin, and those that it may begin for each of its tokens. Most begin once or
+/// twice; where sqlparser tries `f(…)` in one way and, if that fails, in another, each level of `f(f(f(…` doubles
+/// their number.
+const MIN_OPERANDS: usize = 10_000;
+const OPERANDS_PER_TOKEN: usize = 16;
+
+thread_local! {
+    /// Operands that the text that is read may still begin. A parser stays on its thread.
+    static OPERANDS_LEFT: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Grammar {
+    /// For a text of so many tokens that is read now.
+    pub(super) fn begin(tokens: usize) -> &'static Self {
+        OPERANDS_LEFT.set(MIN_OPERANDS + OPERANDS_PER_TOKEN * tokens);
+        &Self
+    }
+
+    /// Whether reading was given up, as the text was read again and again.
+    pub(super) fn gave_up() -> bool {
+        OPERANDS_LEFT.get() == 0
+    }
+}
+
 impl Dialect for Grammar {
+    /// Reads nothing itself, but counts.
+    fn parse_prefix(&self, _: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        OPERANDS_LEFT.set(OPERANDS_LEFT.get().saturating_sub(1));
+        Self::gave_up().then_some(Err(ParserError::RecursionLimitExceeded))
+    }
+
+    /// Those of sqlparser's own, and what PostgreSQL reserves as well: a mistake within them is one, and no
+    /// reason to read all of it once more as the call of a function of that name.
+    fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
+        use Keyword::{CASE, CAST, EXISTS, INTERVAL, STRUCT, TRIM, TRY_CAST};
+        matches!(
+            keyword,
+            CASE | CAST | EXISTS | INTERVAL | STRUCT | TRIM | TRY_CAST
+        )
+    }
+
     /// The parser asks for dialects by type in many places; DataFusion is made for the generic one.
     fn dialect(&self) -> TypeId {
         TypeId::of::<GenericDialect>()

@@ -36,6 +36,15 @@ pub(crate) fn too_deep() -> Error {
     .with_hint("Split it, or write a long condition as IN (…).")
 }
 
+pub(crate) fn too_tangled() -> Error {
+    Error::new(
+        SqlState::StatementTooComplex,
+        "the statement can be read in too many ways to find the right one",
+    )
+    .with_detail("Calls with a syntax of their own, such as position(… IN …), are nested in each other.")
+    .with_hint("Look for a mistake in the innermost of them, or nest them less deep.")
+}
+
 /// Refuses a text that would take too much memory to read.
 pub(crate) fn check_text(sql: &str) -> Result<()> {
     if sql.len() > TEXT_LIMIT {

@@ -90,7 +90,7 @@ pub(super) struct Parser {
 impl Parser {
     fn new(tokens: Vec<TokenWithSpan>) -> Self {
         Self {
-            inner: Inner::new(&Grammar)
+            inner: Inner::new(Grammar::begin(tokens.len()))
                 .with_recursion_limit(RECURSION_LIMIT)
                 .with_tokens_with_locations(tokens),
         }

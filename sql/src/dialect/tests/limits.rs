@@ -130,3 +130,40 @@ fn nested_brackets_take_no_exponential_time() {
     }
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
+
+/// Where sqlparser tries a call in two ways, both in each of the two around it, that is no reason to try for hours.
+#[test]
+fn a_text_is_not_read_again_and_again() {
+    let check = |sql: &str, state: Option<SqlState>| {
+        let read = parse(sql).map(|_| ()).map_err(|error| error.code());
+        assert_eq!(read.err(), state, "{sql}");
+    };
+    for depth in [3, 100] {
+        let cast = format!("SELECT {}1{}", "CAST(".repeat(depth), " AS INT)".repeat(depth));
+        check(&cast, None);
+        check(&cast[..cast.len() - 1], Some(SqlState::SyntaxError));
+        check(
+            &format!("SELECT {}", "TRY_CAST(".repeat(depth)),
+            Some(SqlState::SyntaxError),
+        );
+        let case = "CASE WHEN true THEN ".repeat(depth);
+        check(&format!("SELECT {case}1{}", " END".repeat(depth)), None);
+        check(&format!("SELECT {case}"), Some(SqlState::SyntaxError));
+        let part = format!(
+            "SELECT {}s{}",
+            "substring(".repeat(depth),
+            " FROM 2)".repeat(depth)
+        );
+        check(&part, None);
+    }
+    let open = |call: &str, depth| format!("SELECT {}", call.repeat(depth));
+    for call in ["position(", "substring(", "ceil(", "overlay(", "convert("] {
+        check(&open(call, 5), Some(SqlState::SyntaxError));
+        check(&open(call, 100), Some(SqlState::StatementTooComplex));
+    }
+    check("SELECT position, floor, substring, \"cast\" FROM t", None);
+    check(
+        "SELECT position('a' IN s), position('b', s), floor(1.5), ceil(x), substring(s, 2) FROM t",
+        None,
+    );
+}
