@@ -46,11 +46,8 @@ impl Dialect for Grammar {
     /// Those of sqlparser's own, and what PostgreSQL reserves as well: a mistake within them is one, and no
     /// reason to read all of it once more as the call of a function of that name.
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
-        use Keyword::{CASE, CAST, EXISTS, INTERVAL, STRUCT, TRIM, TRY_CAST};
-        matches!(
-            keyword,
-            CASE | CAST | EXISTS | INTERVAL | STRUCT | TRIM | TRY_CAST
-        )
+        use Keyword::{CAST, EXISTS, INTERVAL, STRUCT, TRIM, TRY_CAST};
+        matches!(keyword, CAST | EXISTS | INTERVAL | STRUCT | TRIM | TRY_CAST)
     }
 
     /// The parser asks for dialects by type in many places; DataFusion is made for the generic one.

@@ -157,11 +157,18 @@ fn a_text_is_not_read_again_and_again() {
         check(&part, None);
     }
     let open = |call: &str, depth| format!("SELECT {}", call.repeat(depth));
-    for call in ["position(", "substring(", "ceil(", "overlay(", "convert("] {
+    for call in [
+        "position(",
+        "substring(",
+        "ceil(",
+        "overlay(",
+        "convert(",
+        "case (",
+    ] {
         check(&open(call, 5), Some(SqlState::SyntaxError));
         check(&open(call, 100), Some(SqlState::StatementTooComplex));
     }
-    check("SELECT position, floor, substring, \"cast\" FROM t", None);
+    check("SELECT position, floor, substring, case, \"cast\" FROM t", None);
     check(
         "SELECT position('a' IN s), position('b', s), floor(1.5), ceil(x), substring(s, 2) FROM t",
         None,
