@@ -117,6 +117,7 @@ impl Entry {
         }
         let mut writer = ArrayWriter::new(Vec::new());
         for batch in self.decode()? {
+            // It writes to memory: what fails is a type, such as a union.
             if writer.write(&batch).is_err() {
                 return Ok(None);
             }
