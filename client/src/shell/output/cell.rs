@@ -3,11 +3,15 @@
 //! Timestamps are `2026-11-01 12:00:00.000000+00:00` with all digits of their precision, those
 //! without time zone the same without offset; binary is hexadecimal; lists and structs are JSON.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::json::writer::{EncoderOptions, make_encoder};
 use arrow::util::display::FormatOptions;
+
+use super::union::Unions;
 
 /// How a result's timestamps are written: with as many digits as its finest one has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +70,14 @@ pub(super) fn flat(
     }
     let options = EncoderOptions::default()
         .with_explicit_nulls(true)
+        .with_encoder_factory(Arc::new(Unions))
         .with_timestamp_format(timestamps.plain.to_owned())
         .with_datetime_format(timestamps.plain.to_owned())
         .with_timestamp_tz_format(timestamps.zoned.to_owned());
     let mut encoder = make_encoder(field, column.as_ref(), &options)?;
     let mut texts = Vec::with_capacity(column.len());
     for row in 0..column.len() {
-        if column.is_null(row) {
+        if encoder.is_null(row) {
             texts.push(None);
         } else {
             let mut json = Vec::new();
@@ -80,5 +85,5 @@ pub(super) fn flat(
             texts.push(Some(String::from_utf8_lossy(&json).into_owned()));
         }
     }
-    Ok(std::sync::Arc::new(StringArray::from(texts)))
+    Ok(Arc::new(StringArray::from(texts)))
 }

@@ -6,6 +6,7 @@ mod ipc;
 mod json;
 mod record;
 mod table;
+mod union;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
-    StringArray, StructArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    NullArray, StringArray, StructArray, TimestampMicrosecondArray, TimestampNanosecondArray, UnionArray,
 };
-use arrow::datatypes::{Field, Int32Type};
+use arrow::datatypes::{DataType, Field, Int32Type, UnionFields};
 use arrow::ipc::reader::StreamReader;
 
 use super::*;
@@ -167,6 +167,25 @@ fn finer_timestamps_keep_their_digits() {
         Arc::new(TimestampNanosecondArray::from(vec![1_793_534_400_000_000_001])),
     )]);
     check(Format::Csv, &fine, "at\n2026-11-01 12:00:00.000000001\n");
+}
+
+#[test]
+fn values_of_unions_are_those_of_their_members() {
+    let fields = UnionFields::from_fields([
+        Field::new("none", DataType::Null, true),
+        Field::new("int", DataType::Int64, false),
+        Field::new("text", DataType::Utf8, false),
+    ]);
+    let members: Vec<ArrayRef> = vec![
+        Arc::new(NullArray::new(3)),
+        Arc::new(Int64Array::from(vec![0, 7, 0])),
+        Arc::new(StringArray::from(vec!["", "", "a"])),
+    ];
+    let union = UnionArray::try_new(fields, vec![0, 1, 2].into(), None, members).unwrap();
+    let batch = batch(vec![("u", Arc::new(union))]);
+    check(Format::Json, &batch, "{\"u\":null}\n{\"u\":7}\n{\"u\":\"a\"}\n");
+    // A line that is empty would be no row.
+    check(Format::Csv, &batch, "u\n\"\"\n7\n\"\"\"a\"\"\"\n");
 }
 
 #[test]
