@@ -22,8 +22,6 @@ impl Scheduler {
         let mut server = Server::spawn(
             &[
                 "scheduler",
-                "--threads",
-                "1",
                 "--store",
                 store.to_str().unwrap(),
                 "--flight",
@@ -51,8 +49,6 @@ impl Scheduler {
                 "executor",
                 "--node",
                 node,
-                "--threads",
-                "1",
                 "--store",
                 store.to_str().unwrap(),
                 "--scheduler",

@@ -142,14 +142,7 @@ fn a_certificate_is_swapped_while_it_is_in_use() {
     };
     put(&first);
     let (certificate, key, store) = (path("certificate.pem"), path("key.pem"), path("store"));
-    let mut arguments = vec![
-        "scheduler",
-        "--allow-anonymous",
-        "--threads",
-        "1",
-        "--store",
-        text(&store),
-    ];
+    let mut arguments = vec!["scheduler", "--allow-anonymous", "--store", text(&store)];
     for port in ["--flight", "--http", "--cluster"] {
         arguments.extend([port, "127.0.0.1:0"]);
     }

@@ -87,8 +87,6 @@ impl Processes {
                 "executor",
                 "--node",
                 &node,
-                "--threads",
-                "1",
                 "--store",
                 store.to_str().unwrap(),
                 "--work-dir",
@@ -143,8 +141,6 @@ fn scheduler(folder: &Path, flight: &str, cluster: &str) -> Server {
     Server::spawn(
         &[
             "scheduler",
-            "--threads",
-            "1",
             "--store",
             store.to_str().unwrap(),
             "--work-dir",

@@ -185,15 +185,7 @@ fn spawn(options: &Options) -> (Server, Option<TempDir>) {
         None => options.store.as_deref().unwrap(),
     };
     let executors = options.executors.to_string();
-    let mut arguments = vec![
-        "dev",
-        "--executors",
-        &executors,
-        "--threads",
-        "1",
-        "--store",
-        store,
-    ];
+    let mut arguments = vec!["dev", "--executors", &executors, "--store", store];
     for port in ["--flight", "--http", "--cluster"] {
         arguments.extend([port, "127.0.0.1:0"]);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::execution::SessionState;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use watershed_core::Result;
 use watershed_core::settings::{BROADCAST_LIMIT, LOCAL_LIMIT};
 use watershed_storage::error::from_datafusion;
@@ -82,6 +83,9 @@ pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job)
     if !depth::travels(&plan) {
         return local("it nests too deep to be sent to executors".to_owned());
     }
+    if recurses(&plan) {
+        return local("WITH RECURSIVE runs its recursive part again and again in one process".to_owned());
+    }
     if dispatch.membership.current().executors.is_empty() {
         return Err(no_executor());
     }
@@ -121,4 +125,10 @@ pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job)
             }
         },
     )
+}
+
+/// Whether a part of the plan is executed once per step of a recursion. What sends plans to executors can be
+/// executed once.
+fn recurses(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<RecursiveQueryExec>() || plan.children().into_iter().any(recurses)
 }

@@ -22,7 +22,8 @@ use crate::flight::RowStream;
 /// last one, so that rows are pulled from the client no faster than they are written.
 pub(super) fn table(rows: RowStream, partitions: usize) -> Result<Arc<dyn TableProvider>> {
     let schema = Arc::clone(&rows.schema);
-    let shared = Arc::new(Mutex::new(rows.batches));
+    // Every partition polls the stream until it ends, so all but the first of them poll it after its end.
+    let shared = Arc::new(Mutex::new(rows.batches.fuse().boxed()));
     let partitions = (0..partitions.max(1)).map(|_| {
         Arc::new(Partition {
             schema: Arc::clone(&schema),
@@ -76,8 +77,12 @@ mod tests {
         RecordBatch::try_from_iter([("a", Arc::new(Int32Array::from(vec![value])) as _)]).unwrap()
     }
 
+    /// Reads a stream that panics when it is polled after its end, as the streams of clients do.
     async fn read(batches: Vec<Result<RecordBatch>>) -> datafusion::error::Result<Vec<RecordBatch>> {
-        let rows = RowStream::new(batch(0).schema(), stream::iter(batches).boxed());
+        let once = stream::unfold(batches.into_iter(), |mut batches| async {
+            batches.next().map(|batch| (batch, batches))
+        });
+        let rows = RowStream::new(batch(0).schema(), once.boxed());
         let context = SessionContext::new();
         let frame = context.read_table(table(rows, 3).unwrap())?;
         frame.execute_stream().await?.try_collect().await

@@ -114,6 +114,9 @@ pub fn config(settings: &Settings, threads: usize) -> SessionConfig {
     options.execution.parquet.reorder_filters = true;
     options.execution.parquet.bloom_filter_on_read = true;
     options.execution.parquet.enable_page_index = true;
+    // A bound that is still NULL is left out of the predicate that several aggregates share, so that
+    // `min(a), max(b)` loses rows: https://github.com/apache/datafusion/issues/25147
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     let broadcast = settings.number(BROADCAST_LIMIT);
     options.optimizer.hash_join_single_partition_threshold = broadcast;
     config

@@ -1,6 +1,10 @@
 //! Files dealt out to partitions: about equal ones, in which a file that is added leaves most others where
 //! they were, as those who read them remember what they came to.
 
+use std::sync::Arc;
+
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::datasource::listing::{FileRange, PartitionedFile};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -75,9 +79,44 @@ fn cut(file: PartitionedFile, share: u64) -> Vec<PartitionedFile> {
             };
             let mut range = file.clone();
             range.range = Some(FileRange { start, end });
+            range.statistics = file
+                .statistics
+                .as_deref()
+                .map(|whole| Arc::new(statistics_of_range(whole, pieces)));
             Some(range)
         })
         .collect()
+}
+
+/// What is known of one of `pieces` ranges of a file. Which rows a range holds depends on where row groups
+/// begin, so that no count is exact. The bounds of the file bound each of its ranges.
+fn statistics_of_range(whole: &Statistics, pieces: u64) -> Statistics {
+    let rows = share_of(whole.num_rows, pieces);
+    let columns = whole.column_statistics.iter();
+    Statistics {
+        num_rows: rows,
+        total_byte_size: share_of(whole.total_byte_size, pieces),
+        column_statistics: columns
+            .map(|column| ColumnStatistics {
+                // Pruning compares it with the number of rows: it is all of them, none, or not known.
+                null_count: match column.null_count.get_value() {
+                    Some(0) => column.null_count.to_inexact(),
+                    Some(nulls) if whole.num_rows.get_value() == Some(nulls) => rows,
+                    Some(_) | None => Precision::Absent,
+                },
+                min_value: column.min_value.clone().to_inexact(),
+                max_value: column.max_value.clone().to_inexact(),
+                ..ColumnStatistics::new_unknown()
+            })
+            .collect(),
+    }
+}
+
+fn share_of(total: Precision<usize>, pieces: u64) -> Precision<usize> {
+    let pieces = usize::try_from(pieces).unwrap_or(usize::MAX).max(1);
+    total.get_value().map_or(Precision::Absent, |total| {
+        Precision::Inexact(total.div_ceil(pieces))
+    })
 }
 
 fn start(part: &PartitionedFile) -> i64 {
@@ -157,6 +196,42 @@ mod tests {
         ranges.sort_unstable();
         assert_eq!((ranges[0].0, ranges[ranges.len() - 1].1), (0, 1_000_003));
         assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0));
+    }
+
+    #[test]
+    fn a_range_claims_no_count_of_its_file() {
+        let column = |nulls, min: i64, max: i64| ColumnStatistics {
+            null_count: Precision::Exact(nulls),
+            min_value: Precision::Exact(min.into()),
+            max_value: Precision::Exact(max.into()),
+            ..ColumnStatistics::new_unknown()
+        };
+        let whole = Statistics {
+            num_rows: Precision::Exact(100),
+            total_byte_size: Precision::Exact(1_000_000),
+            column_statistics: vec![column(0, 1, 9), column(100, 0, 0), column(40, 2, 3)],
+        };
+        let mut file = files(&[1_000_000]).remove(0);
+        file.statistics = Some(Arc::new(whole));
+        let groups = deal(vec![file], 2, 1);
+        let parts: Vec<_> = groups.iter().flatten().collect();
+        assert_eq!(parts.len(), 4);
+        for part in parts {
+            let known = part.statistics.as_deref().unwrap();
+            assert_eq!(known.num_rows, Precision::Inexact(25));
+            assert_eq!(known.total_byte_size, Precision::Inexact(250_000));
+            let nulls: Vec<_> = known
+                .column_statistics
+                .iter()
+                .map(|column| column.null_count)
+                .collect();
+            let expected = [Precision::Inexact(0), Precision::Inexact(25), Precision::Absent];
+            assert_eq!(nulls, expected);
+            assert_eq!(
+                known.column_statistics[0].min_value,
+                Precision::Inexact(1_i64.into())
+            );
+        }
     }
 
     #[test]

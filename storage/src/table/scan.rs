@@ -64,10 +64,13 @@ pub(super) fn plan(
         let planned = || partitioned_file(layout, file, &order);
         file.planned.get_or_init(planned).clone()
     };
+    // Of whole files: those of ranges are estimates.
+    let planned_files: Vec<_> = files.iter().map(planned).collect();
+    let statistics = merged(&planned_files, full)?;
     let groups = match layout.sharding {
         Some(_) => by_shard(files, planned),
         None => deal(
-            files.iter().map(planned).collect(),
+            planned_files,
             state.config().target_partitions(),
             state.config_options().optimizer.repartition_file_min_size as u64,
         ),
@@ -79,11 +82,6 @@ pub(super) fn plan(
             Ok(FileGroup::new(files).with_statistics(Arc::new(statistics)))
         })
         .collect::<Result<Vec<_>>>()?;
-    let statistics = Statistics::try_merge_iter(
-        groups.iter().filter_map(|group| group.file_statistics(None)),
-        full,
-    )?;
-
     let mut options = TableParquetOptions::new();
     options.global = state.config_options().execution.parquet.clone();
     files_never_change(&mut options);

@@ -142,7 +142,7 @@ impl Run {
             return Ok(None);
         };
         let plan = self.fragment.restricted(&[partition])?;
-        Ok(Source::all_of(executor, plan, 1, &self.ledger).next())
+        Ok(Source::all_of(executor, plan, 1, &self.context, &self.ledger).next())
     }
 
     /// Whether no row of a partition is let go before the last of them is there.
@@ -165,6 +165,7 @@ impl Run {
                 Fault::Statement(error) => return Err(Ended::Failed(into_datafusion(error))),
                 Fault::Executor(error) => error,
             };
+            source.fail();
             let node = &source.executor().node;
             tracing::info!(%node, partition, %error, "partition is read from another executor");
             statement.suspect(node, &self.surroundings.membership);
@@ -204,7 +205,7 @@ impl Run {
             }
         };
         let plan = self.fragment.restricted(&[partition])?;
-        match Source::all_of(&executor, plan, 1, &self.ledger).next() {
+        match Source::all_of(&executor, plan, 1, &self.context, &self.ledger).next() {
             Some(source) => Ok(source),
             None => Err(Ended::Lost(exhausted(error))),
         }
@@ -226,7 +227,8 @@ impl Run {
             )))
         };
         let mut rows = tokio::select! {
-            rows = source.open(&self.context) => rows?,
+            rows = source.open() => rows?,
+            () = source.failed() => return Err(lost()),
             () = executor.gone.cancelled() => return Err(lost()),
             () = sender.closed() => return Err(Ended::Unwanted),
         };
@@ -240,6 +242,7 @@ impl Run {
             let next = tokio::select! {
                 biased;
                 next = rows.next() => next,
+                () = source.failed() => return Err(lost()),
                 () = executor.gone.cancelled() => return Err(lost()),
                 () = sender.closed() => return Err(Ended::Unwanted),
             };

@@ -93,7 +93,7 @@ impl Run {
             let tasks = partitions.chunks(if apart { 1 } else { partitions.len() });
             for partitions in tasks {
                 let plan = fragment.restricted(partitions)?;
-                let sources = Source::all_of(executor, plan, partitions.len(), &ledger);
+                let sources = Source::all_of(executor, plan, partitions.len(), &context, &ledger);
                 for (partition, source) in partitions.iter().zip(sources) {
                     if let Some(origin) = origins.get_mut(*partition) {
                         *origin = Some(Origin::Executor(source));
