@@ -33,6 +33,7 @@ use datafusion::physical_plan::{
 use watershed_storage::fragment;
 use watershed_storage::write::ShardWriteExec;
 
+use super::broadcast::may_be_copied;
 use super::exec::{ShardGatherExec, Surroundings};
 use super::fragment::Fragment;
 use crate::dispatch::narrow::{Single, for_threads, narrowed, shares_out};
@@ -140,7 +141,7 @@ fn probe_side<'a>(plan: &'a Plan, options: &SplitOptions) -> Option<&'a Plan> {
         join_type,
         JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
     );
-    (per_probe_row && is_small(build, options.broadcast_limit)).then_some(probe)
+    (per_probe_row && may_be_copied(build, options.broadcast_limit)).then_some(probe)
 }
 
 fn keeps_partitions(plan: &Plan, single: bool) -> bool {
@@ -171,29 +172,9 @@ fn keeps_partitions(plan: &Plan, single: bool) -> bool {
             || plan.is::<SortPreservingMergeExec>())
 }
 
-/// Whether every executor may read `build` whole: it consists of file scans of no more than `limit`
-/// bytes.
-fn is_small(build: &Plan, limit: usize) -> bool {
-    let mut bytes = 0;
-    let mut shippable = true;
-    let walked = build.apply(|node| {
-        if has_foreign_state(node) {
-            shippable = false;
-        }
-        if node.children().is_empty() {
-            match file_scan(node) {
-                Some(scan) => bytes += scan_bytes(scan),
-                None => shippable = false,
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    walked.is_ok() && shippable && bytes <= limit
-}
-
 /// Whether the node's expressions refer to something of this process: results of subqueries that run
 /// beside it.
-fn has_foreign_state(plan: &Plan) -> bool {
+pub(super) fn has_foreign_state(plan: &Plan) -> bool {
     if plan.name() == "ScalarSubqueryExec" {
         return true;
     }
