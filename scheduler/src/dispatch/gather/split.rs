@@ -26,10 +26,10 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::unnest::UnnestExec;
-use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
 };
+use watershed_storage::codec::{KnownOrderExec, is_window};
 use watershed_storage::fragment;
 use watershed_storage::write::ShardWriteExec;
 
@@ -148,6 +148,7 @@ fn keeps_partitions(plan: &Plan, single: bool) -> bool {
     if plan.is::<FilterExec>()
         || plan.is::<ProjectionExec>()
         || plan.is::<CooperativeExec>()
+        || plan.is::<KnownOrderExec>()
         || plan.is::<LocalLimitExec>()
         || plan.is::<UnnestExec>()
         || plan.is::<ShardWriteExec>()
@@ -166,8 +167,7 @@ fn keeps_partitions(plan: &Plan, single: bool) -> bool {
     single
         && (shares_out(plan)
             || plan.is::<GlobalLimitExec>()
-            || plan.is::<WindowAggExec>()
-            || plan.is::<BoundedWindowAggExec>()
+            || is_window(plan)
             || plan.is::<CoalescePartitionsExec>()
             || plan.is::<SortPreservingMergeExec>())
 }
@@ -234,8 +234,7 @@ fn shuffles_raw_rows(plan: &Plan) -> Option<String> {
         || plan.is::<SortMergeJoinExec>()
         || plan.is::<NestedLoopJoinExec>()
         || plan.is::<CrossJoinExec>()
-        || plan.is::<WindowAggExec>()
-        || plan.is::<BoundedWindowAggExec>();
+        || is_window(plan);
     let children = plan.children();
     if heavy && children.iter().any(|child| gathers_raw_rows(child)) {
         return Some(format!("{} needs rows of several shards together", plan.name()));
