@@ -4,9 +4,11 @@ import dataclasses
 
 from . import types
 from .functions import Functions
-from .tree import Alt, expr, seq
+from .tree import Alt, Node, expr, seq
 from .types import BIGINT, BOOL, DATE, DOUBLE, STRING, TIMESTAMP
 from .values import Values, integer_bounds, literal
+
+PARAMETERS = ("int", "dec", "float", "str", "date", "ts", "bool")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +63,13 @@ class Expressions(Functions):
     def literal(self, type, null=0.04):
         value = None if self.chance(null) else Values(self.rng, self.known, type, self.chance(0.8), 30).draw()
         return literal(type, value, self.known)
+
+    def bound(self, type):
+        """A literal that may be sent as a parameter."""
+        value = self.literal(type)
+        if not self.known.allows("parameters") or type.family not in PARAMETERS or not self.chance(0.2):
+            return value
+        return expr(type, Node("param", value.parts, type, value=value.value), size=value.size, value=value.value)
 
     def any_type(self, sortable=False):
         """The type of some column in scope, or another one."""
@@ -156,6 +165,8 @@ class Expressions(Functions):
             right = self.column(lambda column: column.type.family in ("int", "dec", "float") and column.tame)
             if left and right:
                 return left.node(), right.node()
+        if self.chance(0.3):
+            return self.of(type, depth), self.bound(type)
         return self.of(type, depth), self.of(type, depth if self.chance(0.4) else 0)
 
     def like(self, depth):

@@ -93,7 +93,7 @@ class Functions:
             return expr(type, "abs(", self.of(type, depth), ")")
         if kind < 0.7:
             return expr(type, "(-", self.of(type, depth), ")")
-        if kind < 0.8:
+        if kind < 0.8 and self.known.allows("decimal_round"):
             return expr(type, "round(", self.of(type, depth), f", {self.rng.choice([0, 1, 2])})")
         if kind < 0.9 and type.precision - type.scale >= 8:
             source = self.column(lambda column: column.type.family == "int" and column.tame)

@@ -27,14 +27,14 @@ def smaller(node):
                 yield inner
     if node.kind == "expr" and node.type is not None:
         family = node.type.family
+        if family in SIMPLE and node.parts != (SIMPLE[family],):
+            yield expr(node.type, SIMPLE[family])
         for path, inner in walk(node):
             if path and inner.kind == "expr" and inner.type is not None and inner.type.family == family:
                 yield inner
-        if family in SIMPLE and node.parts != (SIMPLE[family],):
-            yield expr(node.type, SIMPLE[family])
 
 
-def minimize(root, fails, seconds, trials=400):
+def minimize(root, fails, seconds, trials=4000):
     """The smallest tree found for which `fails` still holds."""
     end = time.monotonic() + seconds
     seen = {render(root, OURS)}

@@ -32,6 +32,8 @@ class Table:
     shards: int = 4
     partition: str = None
     options: dict = dataclasses.field(default_factory=dict)
+    # Whether there is a column rid, which differs in all rows.
+    numbered: bool = True
 
     def ddl(self):
         """CREATE TABLE for our engine, of a table that it owns."""
@@ -73,6 +75,8 @@ def random_size(rng):
 def random_table(rng, known, name, storage=None):
     storage = storage or rng.choice(OWN * 2 + EXTERNAL)
     count = random_size(rng)
+    if storage in EXTERNAL and not known.allows("empty_files"):
+        count = max(1, count)
     fields = [Field("rid", types.BIGINT, True, 10**6, 0)]
     for number in range(rng.randint(3, 8)):
         nulls = rng.choice([0, 0.05, 0.2, 0.2, 1 if rng.random() < 0.2 else 0.5])

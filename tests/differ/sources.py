@@ -44,7 +44,7 @@ class Sources:
         self.used.add(table.name)
         alias = self.alias()
         node = Node("source", [f"{table.name} AS {alias}"])
-        return Source(node, table_columns(table, alias), [f"{alias}.rid"], len(table.rows))
+        return Source(node, table_columns(table, alias), [f"{alias}.rid"] if table.numbered else None, len(table.rows))
 
     def item(self, depth, small=False):
         kind = self.rng.random()
@@ -86,13 +86,15 @@ class Sources:
 
     def from_(self, depth, outer_columns=()):
         """One source, or several that are joined."""
+        if self.known.allows("using") and self.rng.random() < 0.06:
+            return self.using()
         source = self.item(depth)
         for _ in range(self.rng.choice([0, 0, 0, 1, 1, 2])):
             source = self.joined(source, depth)
         if self.rng.random() < 0.06:
             source = self.lateral(source)
         arrays = [column for column in source.columns if column.type.family == "list"]
-        if arrays and self.rng.random() < 0.25 and not source.outer:
+        if arrays and self.known.allows("lateral_unnest") and self.rng.random() < 0.25 and not source.outer:
             source = self.unnested(source, self.rng.choice(arrays))
         return source
 
@@ -118,6 +120,17 @@ class Sources:
         keys = None if left.keys is None or right.keys is None else left.keys + right.keys
         outer = left.outer or kind in ("RIGHT JOIN", "FULL JOIN")
         return Source(Node("source", parts), left.columns + right.columns, keys, rows, outer)
+
+    def using(self):
+        """Two tables joined by their columns c0, which are one column then."""
+        left = self.base()
+        right = self.base(small=left.rows > 200)
+        kind = self.rng.choice(["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
+        node = Node("source", [left.node, f" {kind} ", right.node, " USING (c0)"])
+        columns = [column for column in left.columns + right.columns if not column.name.endswith(".c0")]
+        columns.append(Column("c0", BIGINT, True))
+        keys = None if left.keys is None or right.keys is None else left.keys + right.keys
+        return Source(node, columns, keys, max(left.rows, right.rows) * 3, kind in ("RIGHT JOIN", "FULL JOIN"))
 
     def one_row(self):
         alias = self.alias()
@@ -148,12 +161,14 @@ class Sources:
         value_type = maker.any_type(sortable=True)
         value = maker.of(value_type)
         correlated = expr(BOOL, "(", a.node(), " = ", b.node(), ")")
+        if inner.keys is None:
+            return left
         rid = inner.keys[0]
         if self.rng.random() < 0.5:
             body = ["(SELECT max(", value, ") AS x0, count(*) AS x1 FROM ", inner.node, " WHERE ", correlated, ")"]
             keys, rows = left.keys, left.rows
         else:
-            limit = opt(f" ORDER BY {rid} LIMIT {self.rng.choice([1, 2])}") if self.rng.random() < 0.5 else ""
+            limit = opt(f" ORDER BY {rid} LIMIT {self.rng.choice([1, 2])}") if self.rng.random() < 0.5 and self.known.allows("lateral_limit") else ""
             body = ["(SELECT ", value, f" AS x0, {rid} AS x1 FROM ", inner.node, " WHERE ", correlated, limit, ")"]
             keys, rows = None if left.keys is None else left.keys + [f"{alias}.x1"], left.rows * 3
         join, tail = self.rng.choice([(" CROSS JOIN LATERAL ", ""), (" LEFT JOIN LATERAL ", " ON TRUE")])

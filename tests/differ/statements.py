@@ -5,9 +5,18 @@ import dataclasses
 from . import types
 from .expressions import Column, Expressions
 from .sources import Sources, Subqueries
-from .tree import NOTHING, Alt, Node, expr, opt, query, seq, text
+from .tree import NOTHING, OURS, Alt, Node, expr, opt, query, render, seq, text
 from .types import BIGINT, BOOL, DATE, DOUBLE, INT, STRING, TIMESTAMP
 from .windows import Windows, aggregate_call
+
+# Types that a set operation brings to one type.
+ALIKE = {
+    BIGINT: (INT, types.decimal(10, 2), types.SMALLINT, DOUBLE),
+    INT: (BIGINT, types.decimal(12, 3), types.TINYINT),
+    types.decimal(10, 2): (types.decimal(12, 3), BIGINT, types.decimal(20, 5)),
+    DATE: (TIMESTAMP,),
+    TIMESTAMP: (DATE,),
+}
 
 
 @dataclasses.dataclass
@@ -33,6 +42,8 @@ class Statements(Sources):
         kind = self.rng.random()
         if kind < 0.03:
             return self.recursive()
+        if kind < 0.06:
+            return self.distinct_on(2, top=True)
         prefix = []
         if kind < 0.25:
             for number in range(self.rng.choice([1, 1, 2])):
@@ -131,6 +142,8 @@ class Statements(Sources):
                 continue
             if is_constant(value):
                 continue
+            if not self.known.allows("repeated_groups") and str_of(value) in map(str_of, groups):
+                continue
             groups.append(value)
         sets = len(groups) > 0 and self.rng.random() < 0.15
         for number, value in enumerate(groups):
@@ -206,8 +219,11 @@ class Statements(Sources):
         word = self.rng.choice(["UNION ALL", "UNION ALL", "UNION", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"])
         if word in ("INTERSECT ALL", "EXCEPT ALL") and not self.known.allows("set_operations_all"):
             word = "UNION ALL"
-        wanted = [self.rng.choice([BIGINT, INT, STRING, BOOL, DATE, TIMESTAMP, types.decimal(10, 2)]) for _ in range(self.rng.choice([1, 2]))]
+        count = self.rng.choice([1, 2])
+        wanted = [self.rng.choice([BIGINT, INT, STRING, BOOL, DATE, TIMESTAMP, types.decimal(10, 2)]) for _ in range(count)]
         sides = [self.select(depth, wanted) for _ in range(self.rng.choice([2, 2, 3]))]
+        if self.known.allows("mixed_sets") and self.rng.random() < 0.3:
+            sides[-1] = self.select(depth, [self.rng.choice(ALIKE.get(type, (type,))) for type in wanted])
         if not all(column.exact for side in sides for column in side.columns):
             return sides[0]
         node = query(seq([text("(", side.node, ")") for side in sides], f" {word} "))
@@ -215,7 +231,7 @@ class Statements(Sources):
         keys = [column.name for column in columns] if not word.endswith("ALL") else None
         return Built(node, columns, keys, sum(side.rows for side in sides))
 
-    def distinct_on(self, depth):
+    def distinct_on(self, depth, top=False):
         source = self.from_(depth)
         column = next((c for c in self.rng.sample(source.columns, len(source.columns)) if c.type.sortable and c.exact), None)
         if source.keys is None or column is None:
@@ -223,12 +239,13 @@ class Statements(Sources):
         maker = Expressions(self.rng, self.known, source.columns, 1)
         value = maker.any()
         direction = self.rng.choice(["", " DESC"])
-        order = ", ".join([column.name] + [key + direction for key in source.keys])
+        keys = [key for key in source.keys if key != column.name or self.known.allows("repeated_sort_keys")]
+        order = ", ".join([column.name] + [key + direction for key in keys])
         items = seq([text(column.node(), " AS c0"), text(value, " AS c1")])
         node = query("SELECT DISTINCT ON (", column.node(), ") ", items, " FROM ", source.node, self.where(source, depth), f" ORDER BY {order}")
-        wrapped = query("SELECT * FROM (", node, f") AS d{self.alias()}")
+        wrapped = node if top else query("SELECT * FROM (", node, f") AS d{self.alias()}")
         columns = [Column("c0", column.type, False), Column("c1", value.type, False, value.exact)]
-        return Built(wrapped, columns, ["c0"], source.rows)
+        return Built(wrapped, columns, ["c0"], source.rows, ordered=top)
 
     def recursive(self):
         """A recursive CTE: a counter, or a walk along a table."""
@@ -239,11 +256,15 @@ class Statements(Sources):
         body = f"SELECT n + {step}, s || 'b' FROM r WHERE n < {limit}"
         if self.known.allows("recursive_join") and self.rng.random() < 0.5:
             source = self.base(small=True)
-            alias = source.keys[0].split(".")[0]
-            body = f"SELECT {alias}.rid, s || 'c' FROM r JOIN {source.node.parts[0]} ON {alias}.rid = r.n + {step} WHERE n < {limit}"
+            alias = source.node.parts[0].split(" AS ")[1]
+            body = f"SELECT {alias}.c0, s || 'c' FROM r JOIN {source.node.parts[0]} ON {alias}.c0 = r.n + {step} WHERE n < {limit}"
         outer = self.rng.choice(["SELECT n AS c0, s AS c1 FROM r", "SELECT count(*) AS c0, sum(n) AS c1 FROM r"])
         node = query(f"WITH RECURSIVE r AS ({base} {word} {body}) ", outer)
         return Built(node, [Column("c0", BIGINT), Column("c1", STRING)], None, 50)
+
+
+def str_of(node):
+    return render(node, OURS)
 
 
 def is_constant(node):

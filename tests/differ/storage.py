@@ -62,7 +62,8 @@ class Store:
         if table.storage in ("csv", "json", "parquet", "duckdb_parquet", "delta"):
             self.write_files(table, [rows])
             return
-        if way == "values":
+        arrays = any(field.type.family == "list" for field in table.fields)
+        if way == "values" and (not arrays or self.known.allows("null_decimal_arrays")):
             ours.run(self.insert_text(table, rows))
         else:
             for statement in self.load(table, rows):
@@ -83,10 +84,11 @@ class Store:
             yield table.ddl()
             parts = table.options["files"] if len(table.rows) >= 4 else 1
             for rows in split(table.rows, parts):
-                if len(rows) <= 12:
+                arrays = any(f.type.family == "list" and f.type.item.family == "dec" for f in table.fields)
+                if len(rows) <= 12 and (not arrays or self.known.allows("null_decimal_arrays")):
                     if rows:
                         yield self.insert_text(table, rows)
-                else:
+                elif rows:
                     yield from self.load(table, rows)
             return
         location.mkdir(parents=True)
@@ -106,13 +108,13 @@ class Store:
 
     def load(self, table, rows):
         """INSERT … SELECT from a Parquet file."""
-        file = self.folder / f"load_{table.name}_{rows[0][0]}.parquet"
+        file = self.folder / f"load_{table.name}.parquet"
         pyarrow.parquet.write_table(arrow_table(table, rows), file)
         columns = ", ".join(f"{field.name} {field.type.ours}" for field in table.fields)
-        yield "DROP TABLE IF EXISTS incoming"
-        yield f"CREATE EXTERNAL TABLE incoming ({columns}) STORED AS PARQUET LOCATION '{file}'"
-        yield f"INSERT INTO {table.name} SELECT {', '.join(field.name for field in table.fields)} FROM incoming"
-        yield "DROP TABLE incoming"
+        yield f"DROP TABLE IF EXISTS load_{table.name}"
+        yield f"CREATE EXTERNAL TABLE load_{table.name} ({columns}) STORED AS PARQUET LOCATION '{file}'"
+        yield f"INSERT INTO {table.name} SELECT {', '.join(field.name for field in table.fields)} FROM load_{table.name}"
+        yield f"DROP TABLE load_{table.name}"
 
     def insert_text(self, table, rows):
         """INSERT … VALUES."""

@@ -79,15 +79,18 @@ class Values:
 
     def of_date(self, _):
         if not self.tame and self.rng.random() < 0.1:
-            return self.rng.choice(
-                [datetime.date(1, 1, 1), datetime.date(9999, 12, 31), datetime.date(1969, 12, 31), datetime.date(1582, 10, 10)]
-            )
+            days = [datetime.date(1969, 12, 31), datetime.date(1900, 2, 28), datetime.date(2100, 3, 1)]
+            if self.known.allows("early_dates"):
+                days += [datetime.date(1, 1, 1), datetime.date(9999, 12, 31), datetime.date(1582, 10, 10)]
+            return self.rng.choice(days)
         return datetime.date(2024, 1, 1) + datetime.timedelta(days=self.rng.randint(-40, self.domain))
 
     def of_ts(self, _):
         rng = self.rng
         if not self.tame and rng.random() < 0.1:
-            years = [1, 1582, 1677, 1969, 2262, 2263, 9999]
+            years = [1700, 1969, 2100, 2261]
+            if self.known.allows("early_dates"):
+                years += [1, 1582, 1677, 1969, 2262, 2263, 9999]
             return datetime.datetime(rng.choice(years), 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
         moment = datetime.datetime(2024, 1, 1, tzinfo=UTC) + datetime.timedelta(hours=rng.randint(-900, self.domain * 7))
         if rng.random() < 0.5:

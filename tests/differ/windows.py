@@ -1,8 +1,8 @@
 """Window functions whose results do not depend on the order in which rows happen to come."""
 
 from .expressions import Expressions
-from .tree import Alt, expr, opt
-from .types import BIGINT, DOUBLE
+from .tree import Alt, expr, opt, text
+from .types import BIGINT, DATE, DOUBLE
 
 
 class Windows:
@@ -60,11 +60,16 @@ class Windows:
         """ORDER BY, by the keys too if it has to be total."""
         direction = self.rng.choice(["", " DESC"]) if self.known.allows("window_directions") else self.direction
         nulls = self.rng.choice(["", "", " NULLS FIRST", " NULLS LAST"])
-        columns = [column for column in self.source.columns if column.type.sortable and column.exact]
+        columns = [column for column in self.source.columns if self.orders(column)]
         found = [self.rng.choice(columns).name + direction + nulls] if columns and self.rng.random() < 0.7 else []
         if total:
-            found += [key + direction for key in self.source.keys]
+            found += [key + direction for key in self.source.keys if key not in {c.name for c in columns if found and c.name == found[0].split(" ")[0]}]
         return "ORDER BY " + ", ".join(found) if found else ""
+
+    def orders(self, column):
+        if column.type.family == "bin" and not self.known.allows("binary_windows"):
+            return False
+        return column.type.sortable and column.exact
 
     def frame(self, total):
         """A frame. ROWS only where the order is total."""
@@ -80,12 +85,25 @@ class Windows:
             end = "1 FOLLOWING"
         return opt(f" {unit} BETWEEN {start} AND {end}")
 
+    def ranged(self):
+        """ORDER BY a number or a date, with a frame of RANGE that has offsets; None if there is no such column."""
+        column = self.maker.column(lambda c: c.tame and c.exact and (c.type == BIGINT or c.type == DATE))
+        if column is None:
+            return None
+        words = [str(n) if column.type == BIGINT else f"INTERVAL '{n}' DAY" for n in (2, 5)]
+        start = self.rng.choice([f"{words[0]} PRECEDING", "UNBOUNDED PRECEDING", "CURRENT ROW", f"{words[1]} PRECEDING"])
+        end = self.rng.choice(["CURRENT ROW", f"{words[1]} FOLLOWING", "UNBOUNDED FOLLOWING"])
+        return text(f"ORDER BY {column.name}{self.direction}", opt(f" RANGE BETWEEN {start} AND {end}"))
+
     def aggregate(self, total):
         rng = self.rng
         call, type, exact = aggregate_call(self.maker, rng, distinct=False)
         condition = ""
         if self.known.allows("window_filter") and rng.random() < 0.25:
             condition = opt(" FILTER (WHERE ", self.maker.condition(1), ")")
+        ranged = self.ranged() if rng.random() < 0.2 and self.known.allows("range_offsets") else None
+        if ranged:
+            return expr(type, call, condition, " OVER (", self.partition(), ranged, ")", exact=exact)
         order = self.order(total) if rng.random() < 0.7 else ""
         frame = self.frame(total) if order and rng.random() < 0.6 else ""
         return expr(type, call, condition, " OVER (", self.partition(), order, frame, ")", exact=exact)
@@ -101,7 +119,8 @@ def aggregate_call(maker, rng, distinct=True):
         return "count(*)", BIGINT, True
     if name == "count":
         value = maker.any(sortable=bool(word))
-        if word and not value.exact:
+        fixed = value.type.family == "bool" and not maker.known.allows("distinct_of_is_null")
+        if word and (not value.exact or fixed):
             word = ""
         return expr(BIGINT, f"count({word}", value, ")", exact=True), BIGINT, True
     if name == "sum":
