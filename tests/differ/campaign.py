@@ -8,6 +8,7 @@ import sys
 import time
 
 from . import minimizer, types
+from .comparison import difference
 from .engines import Duck, Failure, Ours
 from .judge import Finding, Judge
 from .schemas import Field, Table, layout, random_table
@@ -223,7 +224,9 @@ class Script:
         expected, found = self.outcome(node, tables)
         if render(node, DUCK) != render(node, OURS):
             lines.append(f"-- DuckDB:   {render(node, DUCK)}")
-        return [*lines, f"-- expected: {expected}", f"-- found:    {found}"]
+        if isinstance(expected, list) and isinstance(found, list):
+            lines.append(f"-- {difference(expected, found, self.built.ordered)}")
+        return [*lines, f"-- expected: {str(expected)[:400]}", f"-- found:    {str(found)[:600]}"]
 
     def shrink(self):
         """Copies of the tables with the columns that are named and the fewest rows."""
@@ -286,7 +289,7 @@ class Script:
             expected = campaign.judge.expected(node)
             found = campaign.judge.run(self.finding.path, *campaign.judge.our_text(node))[-1]
             found = found.message if isinstance(found, Failure) else found
-            return str(expected)[:600], str(found)[:600]
+            return expected, found
         except Failure as error:
             return "", error.message
         finally:

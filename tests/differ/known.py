@@ -50,6 +50,12 @@ SWITCHES = {
     "range_offsets": "window frames of RANGE with an offset",
     "writes": "CREATE TABLE AS and INSERT ... SELECT",
     "views": "views",
+    "using_where": "columns of USING in WHERE",
+    "unused_parameters": "parameters in CTEs that nothing names",
+    "union_order": "ORDER BY over UNION ALL with a constant in one branch",
+    "window_beside_scalar": "windows above lateral aggregates beside a scalar subquery",
+    "staged_merge_join": "joins on the staged path whose sides have different partitions",
+    "infinity": "infinite floats",
     "date_add_type": "DATE + INTERVAL as a value",
 }
 
@@ -60,6 +66,11 @@ ERRORS = {
     "repeated_sort_keys": ["assertion `left == right` failed", "column types must match schema types"],
     "lateral_limit": ["OuterReferenceColumn"],
     "decimal_round": ["values had multiple data types: Decimal128"],
+    "using_where": ["is in more than one table"],
+    "unused_parameters": ["parameters, and"],
+    "union_order": ["SortPreservingMergeExec: ["],
+    "window_beside_scalar": ["window schema has wrong number of fields"],
+    "staged_merge_join": ["Invalid SortMergeJoinExec"],
     "distinct_of_is_null": ["physical input schema should be the same"],
 }
 
@@ -101,6 +112,12 @@ DEFAULT_OFF = {
     "timestamp_units",
     "hive",
     "constant_windows",
+    "using_where",
+    "unused_parameters",
+    "union_order",
+    "window_beside_scalar",
+    "staged_merge_join",
+    "infinity",
 }
 
 

@@ -53,9 +53,11 @@ class Values:
     def of_float(self, type):
         rng = self.rng
         if not self.tame and rng.random() < 0.2:
-            choices = [math.inf, -math.inf, 1e30, -1e30, 1e-30, 3.4e38, 0.1]
+            choices = [1e30, -1e30, 1e-30, 3.4e38, 0.1]
             if type.bits == 64:
                 choices += [1.7e308, -1.7e308, 5e-324, 9007199254740993.0, 0.30000000000000004]
+            if self.known.allows("infinity"):
+                choices += [math.inf, -math.inf]
             if self.known.allows("nan"):
                 choices += [math.nan] * 4
             if self.known.allows("negative_zero"):
