@@ -50,6 +50,9 @@ def canonical_column(column):
     if pyarrow.types.is_timestamp(column.type):
         micro = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False).cast(pyarrow.int64())
         return [None if value is None else ("time", value) for value in micro.to_pylist()]
+    if pyarrow.types.is_date32(column.type):
+        days = column.cast(pyarrow.int32()).to_pylist()
+        return [None if value is None else ("time", value * 86_400_000_000) for value in days]
     if pyarrow.types.is_duration(column.type):
         micro = column.cast(pyarrow.duration("us"), safe=False).cast(pyarrow.int64())
         return [None if value is None else ("interval", value) for value in micro.to_pylist()]

@@ -52,7 +52,10 @@ class Ours:
                 data = cursor.fetch_arrow_table()
         except (flight_sql.Error, pyarrow.ArrowException, ValueError, OSError) as error:
             raise failure(error) from None
-        return canonical_arrow(data)
+        try:
+            return canonical_arrow(data)
+        except (OverflowError, ValueError) as error:
+            raise Failure(f"the driver cannot represent the result: {error}") from None
 
     def close(self):
         self.connection.close()

@@ -1,5 +1,6 @@
 """Runs one statement in both engines, and says whether they differ."""
 
+import collections
 import concurrent.futures
 import dataclasses
 
@@ -29,6 +30,7 @@ class Judge:
     known: object
 
     def __post_init__(self):
+        self.known_errors = collections.Counter()
         self.pool = concurrent.futures.ThreadPoolExecutor(len(self.sessions))
 
     def judge(self, built, rng):
@@ -83,7 +85,9 @@ class Judge:
 
     def compare(self, expected, found, path, ordered):
         if isinstance(found, Failure):
-            if self.known.message(found.message):
+            switch = self.known.message(found.message)
+            if switch:
+                self.known_errors[switch] += 1
                 return None
             if rules.refusal(found) or (path == "staged" and rules.staged_refusal(found)):
                 return None
