@@ -18,7 +18,9 @@ def main():
     parser.add_argument("--per-round", type=int, default=100, help="statements over one schema")
     parser.add_argument("--first-round", type=int, default=0)
     parser.add_argument("--only", help="ROUND or ROUND/STATEMENT of the seed")
-    parser.add_argument("--sweep", nargs="?", const="", help="go through types and functions one by one, or through some parts")
+    parser.add_argument(
+        "--sweep", nargs="?", const="", help="go through types and functions one by one, or through some parts"
+    )
     parser.add_argument("--seconds", type=float, help="stop after so long")
     parser.add_argument("--minimize", type=float, default=25.0, help="seconds per difference")
     parser.add_argument("--allow", default="", help="switches to put on: " + ", ".join(sorted(SWITCHES)) + ", or all")

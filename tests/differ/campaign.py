@@ -162,7 +162,9 @@ class Campaign:
         findings.sort(key=lambda finding: ["local", "pipelined", "staged", "auto"].index(finding.path))
         first = findings[0]
         expected = self.judge.expected(built.node)
-        if first.kind == "rows" and not (expected is not None and self.judge.stable(built.node, expected, built.ordered)):
+        if first.kind == "rows" and not (
+            expected is not None and self.judge.stable(built.node, expected, built.ordered)
+        ):
             self.counts["unstable"] += 1
             return
         self.counts["different"] += 1
@@ -239,6 +241,7 @@ class Script:
             if self.still(trial):
                 tables = trial
         for index in range(len(tables)):
+
             def fails(rows, index=index):
                 trial = list(tables)
                 trial[index] = dataclasses.replace(tables[index], rows=rows)
@@ -264,7 +267,9 @@ class Script:
         try:
             for table in trial:
                 campaign.store.create(table, campaign.admin, campaign.ducks)
-            return bool(campaign.judge.fails(rename(self.built.node, self.map(trial)), self.finding, self.built.ordered))
+            return bool(
+                campaign.judge.fails(rename(self.built.node, self.map(trial)), self.finding, self.built.ordered)
+            )
         except Failure:
             return False
         finally:

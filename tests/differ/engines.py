@@ -100,4 +100,3 @@ class Duck:
         if len(found) > most:
             return None
         return canonical_rows(found)
-

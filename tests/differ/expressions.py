@@ -50,7 +50,9 @@ class Expressions(Functions):
         """A column of a type if there is one, or a literal."""
         found = [column for column in self.columns if column.type == type]
         if not found and type.family in ("int", "float"):
-            found = [c for c in self.columns if c.type.family == type.family and c.type.bits <= type.bits and c.type.signed]
+            found = [
+                c for c in self.columns if c.type.family == type.family and c.type.bits <= type.bits and c.type.signed
+            ]
         if found and self.chance(0.8):
             return self.rng.choice(found).node()
         return self.literal(type)

@@ -166,7 +166,9 @@ class Functions:
         if kind < 0.3:
             return expr(DATE, "CAST(", self.of(TIMESTAMP, depth), " AS DATE)")
         if kind < 0.5:
-            return expr(DATE, "CAST(", f"date_trunc('{self.rng.choice(UNITS[:5])}', ", self.of(DATE, depth), ") AS DATE)")
+            return expr(
+                DATE, "CAST(", f"date_trunc('{self.rng.choice(UNITS[:5])}', ", self.of(DATE, depth), ") AS DATE)"
+            )
         if kind < 0.7:
             source = self.column(lambda column: column.type == DATE and column.tame)
             if source:
@@ -182,7 +184,9 @@ class Functions:
         if kind < 0.6:
             source = self.column(lambda column: column.type == TIMESTAMP and column.tame)
             if source:
-                return expr(TIMESTAMP, "(", source.node(), f" {self.rng.choice('+-')} INTERVAL {self.rng.choice(INTERVALS)})")
+                return expr(
+                    TIMESTAMP, "(", source.node(), f" {self.rng.choice('+-')} INTERVAL {self.rng.choice(INTERVALS)})"
+                )
         if kind < 0.75:
             return expr(TIMESTAMP, "CAST(", self.of(DATE, depth), " AS TIMESTAMP)")
         return self.leaf(type)
@@ -193,9 +197,13 @@ class Functions:
         if self.known.allows("array_functions") and self.chance(0.4):
             kind = self.rng.random()
             if kind < 0.4:
-                return expr(type, Alt("array_append(", "list_append("), self.of(type, depth), ", ", self.of(type.item, 0), ")")
+                return expr(
+                    type, Alt("array_append(", "list_append("), self.of(type, depth), ", ", self.of(type.item, 0), ")"
+                )
             if kind < 0.7:
-                return expr(type, Alt("array_concat(", "list_concat("), self.of(type, depth), ", ", self.of(type, 0), ")")
+                return expr(
+                    type, Alt("array_concat(", "list_concat("), self.of(type, depth), ", ", self.of(type, 0), ")"
+                )
             return expr(type, "array_slice(", self.of(type, depth), ", 1, 2)")
         return self.leaf(type)
 

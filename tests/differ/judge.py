@@ -11,6 +11,9 @@ from .comparison import difference
 from .engines import Failure
 from .tree import DUCK, OURS, render
 
+# How often a statement runs on a path; it always runs on those that are not named.
+SHARES = {"staged": 0.15, "auto": 0.5}
+
 
 @dataclasses.dataclass
 class Finding:
@@ -33,13 +36,13 @@ class Judge:
         self.known_errors = collections.Counter()
         self.pool = concurrent.futures.ThreadPoolExecutor(len(self.sessions))
 
-    def judge(self, built, rng):
-        """Findings on each path; None if the statement cannot be judged."""
+    def judge(self, built, rng, shares=SHARES):
+        """Findings on each path; None if the statement cannot be judged. `shares` says how often a path is taken."""
         expected = self.expected(built.node)
         if expected is None:
             return None
         sql, parameters = self.our_text(built.node)
-        paths = [path for path in self.sessions if path != "staged" or rng.random() < 0.15]
+        paths = [path for path in self.sessions if rng.random() < shares.get(path, 1)]
         futures = {path: self.pool.submit(self.run, path, sql, parameters) for path in paths}
         findings = []
         for path, future in futures.items():

@@ -4,7 +4,13 @@ import time
 
 from .tree import NOTHING, OURS, expr, render, replaced, size_of, walk
 
-SIMPLE = {"bool": "TRUE", "int": "1", "str": "'a'", "date": "DATE '2024-01-01'", "ts": "TIMESTAMP '2024-01-01 00:00:00'"}
+SIMPLE = {
+    "bool": "TRUE",
+    "int": "1",
+    "str": "'a'",
+    "date": "DATE '2024-01-01'",
+    "ts": "TIMESTAMP '2024-01-01 00:00:00'",
+}
 
 
 def smaller(node):

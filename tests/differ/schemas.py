@@ -97,7 +97,10 @@ def random_field(rng, storage, number):
         return rng.choice([types.STRING, types.INT, types.DATE]), True
     if storage == "csv":
         # A file without quotes cannot tell NULL from an empty string, and has no binary values.
-        return rng.choice([types.BIGINT, types.DOUBLE, types.STRING, types.DATE, types.BOOL, types.decimal(12, 3)]), True
+        return (
+            rng.choice([types.BIGINT, types.DOUBLE, types.STRING, types.DATE, types.BOOL, types.decimal(12, 3)]),
+            True,
+        )
     if storage == "json":
         return rng.choice([types.BIGINT, types.DOUBLE, types.STRING, types.BOOL, types.array(types.BIGINT)]), True
     type = types.random_type(rng, unsigned=storage in ("parquet", "duckdb_parquet"))
@@ -114,7 +117,11 @@ def layout(rng, table):
         ]
         table.shard_key, table.shards = rng.choice(keys), rng.choice([1, 2, 3, 8])
     if table.storage in ("partitioned", "both"):
-        names = [f.name for f in table.fields if f.domain <= 10 and f.type.family in ("int", "str", "date", "bool") and f.tame]
+        names = [
+            f.name
+            for f in table.fields
+            if f.domain <= 10 and f.type.family in ("int", "str", "date", "bool") and f.tame
+        ]
         names = [name for name in names if name != table.shard_key]
         if names:
             table.partition = rng.choice(names)

@@ -104,7 +104,11 @@ class Sources:
             (a, b)
             for a in left.columns
             for b in right.columns
-            if a.type == b.type and a.type.sortable and a.exact and b.exact and (a.tame and b.tame or a.type.family == "str")
+            if a.type == b.type
+            and a.type.sortable
+            and a.exact
+            and b.exact
+            and (a.tame and b.tame or a.type.family == "str")
         ]
         small = left.rows * right.rows <= 20000
         kind = self.rng.choice(["JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"])
@@ -135,7 +139,9 @@ class Sources:
     def one_row(self):
         alias = self.alias()
         node = Node("source", [f"(VALUES (1, 'a')) AS {alias}(v0, v1)"])
-        return Source(node, [Column(f"{alias}.v0", BIGINT, True, True, 1), Column(f"{alias}.v1", STRING)], [f"{alias}.v0"], 1)
+        return Source(
+            node, [Column(f"{alias}.v0", BIGINT, True, True, 1), Column(f"{alias}.v1", STRING)], [f"{alias}.v0"], 1
+        )
 
     def join_condition(self, left, right, equalities, small):
         """ON: equalities, and sometimes more."""
@@ -152,7 +158,12 @@ class Sources:
     def lateral(self, left):
         """A subquery that sees the columns on its left."""
         inner = self.base(small=left.rows > 100)
-        pairs = [(a, b) for a in left.columns for b in inner.columns if a.type == b.type and a.tame and b.tame and a.type.sortable]
+        pairs = [
+            (a, b)
+            for a in left.columns
+            for b in inner.columns
+            if a.type == b.type and a.tame and b.tame and a.type.sortable
+        ]
         if not pairs:
             return left
         a, b = self.rng.choice(pairs)
@@ -168,7 +179,11 @@ class Sources:
             body = ["(SELECT max(", value, ") AS x0, count(*) AS x1 FROM ", inner.node, " WHERE ", correlated, ")"]
             keys, rows = left.keys, left.rows
         else:
-            limit = opt(f" ORDER BY {rid} LIMIT {self.rng.choice([1, 2])}") if self.rng.random() < 0.5 and self.known.allows("lateral_limit") else ""
+            limit = (
+                opt(f" ORDER BY {rid} LIMIT {self.rng.choice([1, 2])}")
+                if self.rng.random() < 0.5 and self.known.allows("lateral_limit")
+                else ""
+            )
             body = ["(SELECT ", value, f" AS x0, {rid} AS x1 FROM ", inner.node, " WHERE ", correlated, limit, ")"]
             keys, rows = None if left.keys is None else left.keys + [f"{alias}.x1"], left.rows * 3
         join, tail = self.rng.choice([(" CROSS JOIN LATERAL ", ""), (" LEFT JOIN LATERAL ", " ON TRUE")])
@@ -207,7 +222,17 @@ class Subqueries:
                 word = rng.choice(["IN", "IN", "NOT IN"])
                 if word == "NOT IN" and correlated and not known.allows("correlated_not_in"):
                     word = "IN"
-                return expr(BOOL, "(", column.node(), f" {word} (SELECT ", rng.choice(found).node(), " FROM ", inner.node, where, "))")
+                return expr(
+                    BOOL,
+                    "(",
+                    column.node(),
+                    f" {word} (SELECT ",
+                    rng.choice(found).node(),
+                    " FROM ",
+                    inner.node,
+                    where,
+                    "))",
+                )
         if correlated and not known.allows("correlated_aggregate"):
             where = opt(" WHERE ", inside.condition())
         type = inside.any_type(sortable=True)
@@ -216,14 +241,18 @@ class Subqueries:
         aggregate = rng.choice(["max", "min"])
         left = maker.of(type, depth)
         sign = rng.choice(["=", "<", ">=", "<>"])
-        return expr(BOOL, "(", left, f" {sign} (SELECT {aggregate}(", inside.of(type), ") FROM ", inner.node, where, "))")
+        return expr(
+            BOOL, "(", left, f" {sign} (SELECT {aggregate}(", inside.of(type), ") FROM ", inner.node, where, "))"
+        )
 
     def where(self, maker, inner):
         """WHERE of a subquery, and whether it names columns outside of it."""
         rng = maker.rng
         inside = Expressions(rng, maker.known, inner.columns, depth=1)
         parts = [inside.condition()] if rng.random() < 0.5 else []
-        pairs = [(a, b) for a in maker.columns for b in inner.columns if a.type == b.type and a.type.sortable and a.exact]
+        pairs = [
+            (a, b) for a in maker.columns for b in inner.columns if a.type == b.type and a.type.sortable and a.exact
+        ]
         correlated = bool(pairs) and rng.random() < 0.6
         if correlated:
             a, b = rng.choice(pairs)

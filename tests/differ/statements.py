@@ -216,11 +216,15 @@ class Statements(Sources):
         return expr(BIGINT, "count(*)", condition)
 
     def set_operation(self, depth):
-        word = self.rng.choice(["UNION ALL", "UNION ALL", "UNION", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"])
+        word = self.rng.choice(
+            ["UNION ALL", "UNION ALL", "UNION", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"]
+        )
         if word in ("INTERSECT ALL", "EXCEPT ALL") and not self.known.allows("set_operations_all"):
             word = "UNION ALL"
         count = self.rng.choice([1, 2])
-        wanted = [self.rng.choice([BIGINT, INT, STRING, BOOL, DATE, TIMESTAMP, types.decimal(10, 2)]) for _ in range(count)]
+        wanted = [
+            self.rng.choice([BIGINT, INT, STRING, BOOL, DATE, TIMESTAMP, types.decimal(10, 2)]) for _ in range(count)
+        ]
         sides = [self.select(depth, wanted) for _ in range(self.rng.choice([2, 2, 3]))]
         if self.known.allows("mixed_sets") and self.rng.random() < 0.3:
             sides[-1] = self.select(depth, [self.rng.choice(ALIKE.get(type, (type,))) for type in wanted])
@@ -233,7 +237,9 @@ class Statements(Sources):
 
     def distinct_on(self, depth, top=False):
         source = self.from_(depth)
-        column = next((c for c in self.rng.sample(source.columns, len(source.columns)) if c.type.sortable and c.exact), None)
+        column = next(
+            (c for c in self.rng.sample(source.columns, len(source.columns)) if c.type.sortable and c.exact), None
+        )
         if source.keys is None or column is None:
             return self.select(depth)
         maker = Expressions(self.rng, self.known, source.columns, 1)
@@ -242,7 +248,16 @@ class Statements(Sources):
         keys = [key for key in source.keys if key != column.name or self.known.allows("repeated_sort_keys")]
         order = ", ".join([column.name] + [key + direction for key in keys])
         items = seq([text(column.node(), " AS c0"), text(value, " AS c1")])
-        node = query("SELECT DISTINCT ON (", column.node(), ") ", items, " FROM ", source.node, self.where(source, depth), f" ORDER BY {order}")
+        node = query(
+            "SELECT DISTINCT ON (",
+            column.node(),
+            ") ",
+            items,
+            " FROM ",
+            source.node,
+            self.where(source, depth),
+            f" ORDER BY {order}",
+        )
         wrapped = node if top else query("SELECT * FROM (", node, f") AS d{self.alias()}")
         columns = [Column("c0", column.type, False), Column("c1", value.type, False, value.exact)]
         return Built(wrapped, columns, ["c0"], source.rows, ordered=top)

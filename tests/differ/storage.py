@@ -118,7 +118,9 @@ class Store:
 
     def insert_text(self, table, rows):
         """INSERT … VALUES."""
-        values = ", ".join("(" + ", ".join(self.ours(field, value) for field, value in zip(table.fields, row)) + ")" for row in rows)
+        values = ", ".join(
+            "(" + ", ".join(self.ours(field, value) for field, value in zip(table.fields, row)) + ")" for row in rows
+        )
         return f"INSERT INTO {table.name} ({', '.join(field.name for field in table.fields)}) VALUES {values}"
 
     def ours(self, field, value):
@@ -134,8 +136,18 @@ class Store:
             if table.storage == "delta":
                 deltalake.write_deltalake(str(location), data, mode="append")
             elif table.storage == "parquet":
-                keys = ("row_group_size", "write_statistics", "use_dictionary", "data_page_version", "store_schema", "write_page_index", "compression")
-                pyarrow.parquet.write_table(data, location / f"f{number}.parquet", **{key: table.options[key] for key in keys})
+                keys = (
+                    "row_group_size",
+                    "write_statistics",
+                    "use_dictionary",
+                    "data_page_version",
+                    "store_schema",
+                    "write_page_index",
+                    "compression",
+                )
+                pyarrow.parquet.write_table(
+                    data, location / f"f{number}.parquet", **{key: table.options[key] for key in keys}
+                )
             elif table.storage == "duckdb_parquet":
                 self.write_by_duckdb(table, data, location / f"f{number}.parquet")
             elif table.storage == "csv":

@@ -8,8 +8,44 @@ import struct
 from .tree import Alt, expr
 
 UTC = datetime.timezone.utc
-WORDS = ["a", "b", "ab", "abc", "Abc", "A", "x y", "zz", "foo", "bar", "foobar", "10", "9", "-3", "%", "_", "a_b", "a%b"]
-STRANGE = ["", " ", " a ", "ä", "Äß", "日本語", "😀", "e\u0301", "a'b", 'a"b', "a\\b", "a\nb", "\t", "long " * 60, "NULL", "null"]
+WORDS = [
+    "a",
+    "b",
+    "ab",
+    "abc",
+    "Abc",
+    "A",
+    "x y",
+    "zz",
+    "foo",
+    "bar",
+    "foobar",
+    "10",
+    "9",
+    "-3",
+    "%",
+    "_",
+    "a_b",
+    "a%b",
+]
+STRANGE = [
+    "",
+    " ",
+    " a ",
+    "ä",
+    "Äß",
+    "日本語",
+    "😀",
+    "e\u0301",
+    "a'b",
+    'a"b',
+    "a\\b",
+    "a\nb",
+    "\t",
+    "long " * 60,
+    "NULL",
+    "null",
+]
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -77,7 +113,9 @@ class Values:
         return f"k{rng.randint(0, self.domain)}"
 
     def of_bin(self, _):
-        return bytes(self.rng.choice([0, 1, 65, 97, 127, 128, 255]) for _ in range(self.rng.choice([0, 1, 1, 2, 3, 16])))
+        return bytes(
+            self.rng.choice([0, 1, 65, 97, 127, 128, 255]) for _ in range(self.rng.choice([0, 1, 1, 2, 3, 16]))
+        )
 
     def of_date(self, _):
         if not self.tame and self.rng.random() < 0.1:
@@ -94,7 +132,9 @@ class Values:
             if self.known.allows("early_dates"):
                 years += [1, 1582, 1677, 1969, 2262, 2263, 9999]
             return datetime.datetime(rng.choice(years), 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
-        moment = datetime.datetime(2024, 1, 1, tzinfo=UTC) + datetime.timedelta(hours=rng.randint(-900, self.domain * 7))
+        moment = datetime.datetime(2024, 1, 1, tzinfo=UTC) + datetime.timedelta(
+            hours=rng.randint(-900, self.domain * 7)
+        )
         if rng.random() < 0.5:
             moment += datetime.timedelta(microseconds=rng.choice([1, 1000, 999999, 500000, 59_999_999]))
         return moment
@@ -157,8 +197,12 @@ def nested_text(type, value, known):
         duck = ", ".join(pair[1] for pair in pairs)
         return Alt(f"CAST(ARRAY[{ours}] AS {type.item.ours}[])", f"CAST([{duck}] AS {type.duck})")
     pairs = [(name, both(field, value[name])) for name, field in type.fields]
-    ours = ", ".join(f"'{name}', CAST({pair[0]} AS {field.ours})" for (name, pair), (_, field) in zip(pairs, type.fields))
-    duck = ", ".join(f"{name} := CAST({pair[1]} AS {field.duck})" for (name, pair), (_, field) in zip(pairs, type.fields))
+    ours = ", ".join(
+        f"'{name}', CAST({pair[0]} AS {field.ours})" for (name, pair), (_, field) in zip(pairs, type.fields)
+    )
+    duck = ", ".join(
+        f"{name} := CAST({pair[1]} AS {field.duck})" for (name, pair), (_, field) in zip(pairs, type.fields)
+    )
     return Alt(f"named_struct({ours})", f"struct_pack({duck})")
 
 
@@ -178,5 +222,3 @@ def micros(moment):
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return (moment - EPOCH) // datetime.timedelta(microseconds=1)
     return (moment - EPOCH.date()).days * 86_400_000_000
-
-

@@ -39,7 +39,11 @@ class Windows:
         )
         name = call[0].split("(")[0]
         nulls = ""
-        if name in ("lag", "lead", "first_value", "last_value") and self.known.allows("window_ignore_nulls") and rng.random() < 0.3:
+        if (
+            name in ("lag", "lead", "first_value", "last_value")
+            and self.known.allows("window_ignore_nulls")
+            and rng.random() < 0.3
+        ):
             # DuckDB wants it within the call.
             call = (*call[:-1], Alt(call[-1] + " IGNORE NULLS", call[-1][:-1] + " IGNORE NULLS)"))
         frame = ""
@@ -63,7 +67,11 @@ class Windows:
         columns = [column for column in self.source.columns if self.orders(column)]
         found = [self.rng.choice(columns).name + direction + nulls] if columns and self.rng.random() < 0.7 else []
         if total:
-            found += [key + direction for key in self.source.keys if key not in {c.name for c in columns if found and c.name == found[0].split(" ")[0]}]
+            found += [
+                key + direction
+                for key in self.source.keys
+                if key not in {c.name for c in columns if found and c.name == found[0].split(" ")[0]}
+            ]
         return "ORDER BY " + ", ".join(found) if found else ""
 
     def orders(self, column):
@@ -91,7 +99,9 @@ class Windows:
         if column is None:
             return None
         words = [str(n) if column.type == BIGINT else f"INTERVAL '{n}' DAY" for n in (2, 5)]
-        start = self.rng.choice([f"{words[0]} PRECEDING", "UNBOUNDED PRECEDING", "CURRENT ROW", f"{words[1]} PRECEDING"])
+        start = self.rng.choice(
+            [f"{words[0]} PRECEDING", "UNBOUNDED PRECEDING", "CURRENT ROW", f"{words[1]} PRECEDING"]
+        )
         end = self.rng.choice(["CURRENT ROW", f"{words[1]} FOLLOWING", "UNBOUNDED FOLLOWING"])
         return text(f"ORDER BY {column.name}{self.direction}", opt(f" RANGE BETWEEN {start} AND {end}"))
 

@@ -21,10 +21,9 @@ const SEED: &str = "1";
 #[test]
 fn random_statements_agree_with_duckdb() {
     let cluster = Cluster::start(&Options::executors(3));
-    let mut command = Command::new(interpreter());
+    let mut command = python("differ");
     command
-        .args(["-B", "-m", "differ", cluster.flight()])
-        .env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"))
+        .arg(cluster.flight())
         .args(["--seed", &env::var("WATERSHED_TEST_SEED").unwrap_or_else(|_| SEED.to_owned())])
         .args(["--statements", &steps(STATEMENTS).to_string()]);
     if env::var_os("WATERSHED_TEST_STEPS").is_none() {
@@ -33,9 +32,28 @@ fn random_statements_agree_with_duckdb() {
     if let Ok(options) = env::var("WATERSHED_TEST_DIFFER") {
         command.args(options.split_whitespace());
     }
-    let output = command.output().unwrap_or_else(|error| panic!("differ: {error}"));
-    let printed = text(&output);
-    assert!(output.status.success(), "{}\n{printed}", output.status);
-    eprintln!("{printed}");
+    eprintln!("{}", printed(command));
     cluster.assert_goes_on();
+}
+
+#[test]
+fn the_differ_compares_and_minimizes() {
+    printed(python("differ.selftest"));
+}
+
+/// Python that runs a module of the differ.
+fn python(module: &str) -> Command {
+    let mut command = Command::new(interpreter());
+    command
+        .args(["-B", "-m", module])
+        .env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
+    command
+}
+
+/// What a command prints; it has to succeed.
+#[track_caller]
+fn printed(mut command: Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{}\n{}", output.status, text(&output));
+    text(&output)
 }
