@@ -2,6 +2,7 @@
 //! They bring an environment of their own, made once under the target folder.
 
 mod appended;
+mod differ;
 mod s3;
 mod secure;
 

@@ -1,0 +1,27 @@
+"""What differs from DuckDB by design. `docs/guide/differences.md` says it in words; this file applies it.
+
+Differences of syntax and of functions' names are in the generator, as `Alt`.
+"""
+
+# SQLSTATEs and words of errors that are a documented refusal of what DuckDB can do.
+REFUSALS = [
+    # The staged path and others refuse what they cannot run rather than return wrong rows.
+    ("0A000", ""),
+    # A sum or product that leaves BIGINT or 38 digits is an error; DuckDB has integers of 128 bits.
+    ("22003", ""),
+]
+
+# Words of a library within a refusal: nobody has decided to refuse that.
+INTERNAL = ["physical plan does not support", "OuterReferenceColumn"]
+
+
+def refusal(failure):
+    """Whether an error is one that the guide documents."""
+    if any(words in failure.message for words in INTERNAL):
+        return False
+    return any(failure.state == state and words in failure.message for state, words in REFUSALS)
+
+
+def staged_refusal(failure):
+    """Whether the staged path refused a statement. It is chosen on request only."""
+    return failure.state == "0A000"

@@ -1,0 +1,197 @@
+"""Creates tables in both engines, and appends rows to them."""
+
+import csv
+import datetime
+import json
+import pathlib
+import shutil
+
+import deltalake
+import pyarrow
+import pyarrow.parquet
+
+from .values import literal_text
+from .tree import Alt
+
+
+def arrow_table(table, rows):
+    """Rows as Arrow has them."""
+    columns = list(zip(*rows)) if rows else [[] for _ in table.fields]
+    schema = pyarrow.schema([(field.name, field.type.arrow) for field in table.fields])
+    arrays = [pyarrow.array(list(values), type=field.type.arrow) for values, field in zip(columns, table.fields)]
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
+
+
+def naive(data):
+    """The same without time zones: DuckDB's TIMESTAMP has none."""
+    fields = [pyarrow.field(field.name, without_zone(field.type)) for field in data.schema]
+    return data.cast(pyarrow.schema(fields))
+
+
+def without_zone(type):
+    if pyarrow.types.is_timestamp(type):
+        return pyarrow.timestamp(type.unit)
+    if pyarrow.types.is_list(type):
+        return pyarrow.list_(without_zone(type.value_type))
+    if pyarrow.types.is_struct(type):
+        return pyarrow.struct([(field.name, without_zone(field.type)) for field in type])
+    return type
+
+
+class Store:
+    """Where tables of a campaign live."""
+
+    def __init__(self, folder, known):
+        self.folder, self.known = pathlib.Path(folder), known
+
+    def create(self, table, ours, ducks):
+        """Creates a table with its rows. `ducks` are DuckDB databases; those after the first get rows in reverse."""
+        for number, duck in enumerate(ducks):
+            duck.execute(f"DROP TABLE IF EXISTS {table.name}")
+            duck.execute(table.duck_ddl())
+            self.fill_duck(table, table.rows if number == 0 else table.rows[::-1], duck)
+        ours.run(f"DROP TABLE IF EXISTS {table.name}")
+        for statement in self.prepare(table):
+            ours.run(statement)
+
+    def append(self, table, rows, ours, ducks, way):
+        """Appends rows to a table in both engines."""
+        table.rows.extend(rows)
+        for duck in ducks:
+            self.fill_duck(table, rows, duck)
+        if table.storage in ("csv", "json", "parquet", "duckdb_parquet", "delta"):
+            self.write_files(table, [rows])
+            return
+        arrays = any(field.type.family == "list" for field in table.fields)
+        if way == "values" and (not arrays or self.known.allows("null_decimal_arrays")):
+            ours.run(self.insert_text(table, rows))
+        else:
+            for statement in self.load(table, rows):
+                ours.run(statement)
+
+    def fill_duck(self, table, rows, duck):
+        if rows:
+            data = naive(arrow_table(table, rows))
+            duck.register("incoming", data)
+            duck.execute(f"INSERT INTO {table.name} SELECT * FROM incoming")
+            duck.unregister("incoming")
+
+    def prepare(self, table):
+        """The statements that make a table of ours. Files of external tables are written on the way."""
+        location = self.folder / table.name
+        shutil.rmtree(location, ignore_errors=True)
+        if table.storage in ("plain", "sharded", "partitioned", "both"):
+            yield table.ddl()
+            parts = table.options["files"] if len(table.rows) >= 4 else 1
+            for rows in split(table.rows, parts):
+                arrays = any(f.type.family == "list" and f.type.item.family == "dec" for f in table.fields)
+                if len(rows) <= 12 and (not arrays or self.known.allows("null_decimal_arrays")):
+                    if rows:
+                        yield self.insert_text(table, rows)
+                elif rows:
+                    yield from self.load(table, rows)
+            return
+        location.mkdir(parents=True)
+        self.write_files(table, split(table.rows, table.options["files"]))
+        yield self.external_ddl(table)
+
+    def external_ddl(self, table):
+        """CREATE EXTERNAL TABLE, with columns or without."""
+        columns = ""
+        if table.storage in ("csv", "json") or not table.options["inferred"]:
+            columns = "(" + ", ".join(f"{field.name} {field.type.ours}" for field in table.fields) + ") "
+        if table.storage == "delta" or any(not field.type.signed for field in table.fields):
+            columns = ""
+        kind = {"csv": "CSV", "json": "JSON", "delta": "DELTA"}.get(table.storage, "PARQUET")
+        text = f"CREATE EXTERNAL TABLE {table.name} {columns}STORED AS {kind} LOCATION '{self.folder / table.name}'"
+        return text + (" OPTIONS (has_header 'true')" if table.storage == "csv" else "")
+
+    def load(self, table, rows):
+        """INSERT … SELECT from a Parquet file."""
+        file = self.folder / f"load_{table.name}.parquet"
+        pyarrow.parquet.write_table(arrow_table(table, rows), file)
+        columns = ", ".join(f"{field.name} {field.type.ours}" for field in table.fields)
+        yield f"DROP TABLE IF EXISTS load_{table.name}"
+        yield f"CREATE EXTERNAL TABLE load_{table.name} ({columns}) STORED AS PARQUET LOCATION '{file}'"
+        yield f"INSERT INTO {table.name} SELECT {', '.join(field.name for field in table.fields)} FROM load_{table.name}"
+        yield f"DROP TABLE load_{table.name}"
+
+    def insert_text(self, table, rows):
+        """INSERT … VALUES."""
+        values = ", ".join(
+            "(" + ", ".join(self.ours(field, value) for field, value in zip(table.fields, row)) + ")" for row in rows
+        )
+        return f"INSERT INTO {table.name} ({', '.join(field.name for field in table.fields)}) VALUES {values}"
+
+    def ours(self, field, value):
+        found = literal_text(field.type, value, self.known)
+        return found.ours if isinstance(found, Alt) else found
+
+    def write_files(self, table, parts):
+        """Adds one file for each list of rows to the folder of an external table."""
+        location = self.folder / table.name
+        for rows in parts:
+            number = len(list(location.iterdir()))
+            data = arrow_table(table, rows)
+            if table.storage == "delta":
+                deltalake.write_deltalake(str(location), data, mode="append")
+            elif table.storage == "parquet":
+                keys = (
+                    "row_group_size",
+                    "write_statistics",
+                    "use_dictionary",
+                    "data_page_version",
+                    "store_schema",
+                    "write_page_index",
+                    "compression",
+                )
+                pyarrow.parquet.write_table(
+                    data, location / f"f{number}.parquet", **{key: table.options[key] for key in keys}
+                )
+            elif table.storage == "duckdb_parquet":
+                self.write_by_duckdb(table, data, location / f"f{number}.parquet")
+            elif table.storage == "csv":
+                write_csv(table, rows, location / f"f{number}.csv")
+            else:
+                write_json(table, rows, location / f"f{number}.json")
+
+    def write_by_duckdb(self, table, data, file):
+        import duckdb
+
+        with duckdb.connect() as writer:
+            writer.execute("SET TimeZone = 'UTC'")
+            writer.register("incoming", data)
+            size = max(2048, table.options["row_group_size"] // 2048 * 2048)
+            writer.execute(f"COPY (SELECT * FROM incoming) TO '{file}' (FORMAT parquet, ROW_GROUP_SIZE {size})")
+
+
+def split(rows, parts):
+    """Rows in so many parts, some of which may be empty."""
+    size = -(-len(rows) // parts) if rows else 1
+    found = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return found or [[]]
+
+
+def write_csv(table, rows, file):
+    with open(file, "w", newline="", encoding="utf-8") as target:
+        writer = csv.writer(target)
+        writer.writerow([field.name for field in table.fields])
+        for row in rows:
+            writer.writerow(["" if value is None else plain(value) for value in row])
+
+
+def write_json(table, rows, file):
+    names = [field.name for field in table.fields]
+    lines = [json.dumps({name: plain(value) for name, value in zip(names, row)}) for row in rows]
+    file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def plain(value):
+    """A value as CSV and JSON have it."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return value if isinstance(value, (int, float, str, list)) or value is None else str(value)
