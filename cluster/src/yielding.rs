@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -24,6 +25,8 @@ use datafusion::physical_plan::{
 };
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
+use watershed_core::Error;
+use watershed_storage::error::into_datafusion;
 
 use crate::fault::to_others;
 
@@ -62,6 +65,26 @@ impl Errors {
         match self {
             Self::AsTheyAre => error,
             Self::ForOthers => to_others(error),
+        }
+    }
+}
+
+/// Runs a part of a node. A panic there becomes the error of its statement: the task of
+/// datafusion-distributed that reads a partition (`spawn_select_all`) ends with the panic, and to its reader the
+/// rows would have come to their end.
+fn caught<T>(node: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // The node is not used any more once it has panicked.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result,
+        Err(panic) => {
+            let what = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("no message");
+            Err(into_datafusion(
+                Error::internal(format!("{node} panicked")).with_detail(what),
+            ))
         }
     }
 }
@@ -126,9 +149,11 @@ impl ExecutionPlan for YieldingExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = self.inner.execute(partition, context);
+        let rows = caught(self.name(), || self.inner.execute(partition, context));
         Ok(Box::pin(Yielding {
             rows: rows.map_err(|error| self.errors.told(error))?,
+            name: self.name().to_owned(),
+            ended: false,
             errors: self.errors,
             since: None,
             pause: None,
@@ -163,6 +188,10 @@ impl ExecutionPlan for YieldingExec {
 
 struct Yielding {
     rows: SendableRecordBatchStream,
+    /// The node's.
+    name: String,
+    /// It panicked: nothing is left of it that could be polled.
+    ended: bool,
     errors: Errors,
     /// When it began to give rows without a pause.
     since: Option<Instant>,
@@ -177,8 +206,18 @@ impl Stream for Yielding {
             ready!(pause.poll_unpin(context));
             self.pause = None;
         }
+        if self.ended {
+            return Poll::Ready(None);
+        }
         let since = *self.since.get_or_insert_with(Instant::now);
-        let next = self.rows.poll_next_unpin(context);
+        let Self { rows, name, .. } = &mut *self;
+        let next = match caught(name, || Ok(rows.poll_next_unpin(context))) {
+            Ok(next) => next,
+            Err(error) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(error)))
+            }
+        };
         if next.is_pending() {
             self.since = None;
         } else if since.elapsed() >= SLICE {
@@ -269,5 +308,43 @@ mod tests {
             assert!(polled.is_pending());
         }
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
+
+    /// Rows of a plan that panics never come to an end that looks like one.
+    #[tokio::test]
+    async fn a_panic_is_an_error() {
+        use datafusion::arrow::datatypes::DataType;
+        use datafusion::logical_expr::{Volatility, create_udf};
+        use watershed_core::SqlState;
+        use watershed_storage::error::from_datafusion;
+
+        let context = SessionContext::new();
+        let int = DataType::Int64;
+        let panics = create_udf(
+            "panics",
+            vec![int.clone()],
+            int,
+            Volatility::Volatile,
+            Arc::new(|_| panic!("out of bounds")),
+        );
+        context.register_udf(panics);
+        for sql in [
+            "SELECT panics(value) FROM generate_series(1, 10)",
+            "SELECT sum(panics(value)) FROM generate_series(1, 10) GROUP BY value % 3",
+            "SELECT count(*) FROM generate_series(1, 10) a JOIN generate_series(1, 10) b ON a.value = panics(b.value)",
+        ] {
+            let plan = context
+                .sql(sql)
+                .await
+                .unwrap()
+                .create_physical_plan()
+                .await
+                .unwrap();
+            for plan in [yielding(Arc::clone(&plan)), yielding_for_others(plan)] {
+                let error = from_datafusion(collect(plan.unwrap(), context.task_ctx()).await.unwrap_err());
+                assert_eq!(error.code(), SqlState::InternalError, "{error:?}");
+                assert!(format!("{error:?}").contains("out of bounds"), "{error:?}");
+            }
+        }
     }
 }

@@ -24,7 +24,10 @@ fn random_statements_agree_with_duckdb() {
     let mut command = python("differ");
     command
         .arg(cluster.flight())
-        .args(["--seed", &env::var("WATERSHED_TEST_SEED").unwrap_or_else(|_| SEED.to_owned())])
+        .args([
+            "--seed",
+            &env::var("WATERSHED_TEST_SEED").unwrap_or_else(|_| SEED.to_owned()),
+        ])
         .args(["--statements", &steps(STATEMENTS).to_string()]);
     if env::var_os("WATERSHED_TEST_STEPS").is_none() {
         command.args(["--seconds", SECONDS]);
@@ -53,7 +56,9 @@ fn python(module: &str) -> Command {
 /// What a command prints; it has to succeed.
 #[track_caller]
 fn printed(mut command: Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{}\n{}", output.status, text(&output));
     text(&output)
 }

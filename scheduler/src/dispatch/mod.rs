@@ -8,8 +8,8 @@ mod choice;
 pub mod context;
 mod depth;
 mod exchange;
-mod filtered;
 pub mod explain;
+mod filtered;
 
 mod fault;
 pub mod gather;
