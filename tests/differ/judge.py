@@ -33,6 +33,7 @@ class Judge:
     known: object
 
     def __post_init__(self):
+        self.last_duck_error = None
         self.known_errors = collections.Counter()
         self.pool = concurrent.futures.ThreadPoolExecutor(len(self.sessions))
 
