@@ -5,13 +5,14 @@
 //! are `watershed_core::cluster`). Everything here adapts datafusion-distributed, in one place for
 //! both sides.
 //!
-//! Reading order: [`channels`], [`session`], [`control`], `yielding`; then [`staged`].
+//! Reading order: [`channels`], [`session`], [`control`], [`fault`], `yielding`; then [`staged`].
 
 pub mod channels;
 pub mod control;
+pub mod fault;
 pub mod session;
 pub mod staged;
 mod yielding;
 
 pub use channels::Channels;
-pub use yielding::yielding;
+pub use yielding::{yielding, yielding_for_others};

@@ -20,7 +20,7 @@ use watershed_storage::cache::Caches;
 use watershed_storage::codec::WatershedCodec;
 use watershed_storage::session::{self, StatementOptions};
 
-use crate::{Channels, yielding};
+use crate::{Channels, yielding_for_others};
 
 /// Bytes that one connection may have received and not yet handed on.
 const CONNECTION_BUFFER_BYTES: usize = 8 << 20;
@@ -56,7 +56,7 @@ pub fn worker_state(
     let (resources, blocks) = (Arc::clone(&runtime), Arc::clone(&caches.blocks));
     let rewrite = move |event: WorkerPlanRewriteEvent<'_>| {
         let plan = with_blocks(event.plan, &resources, &blocks)?;
-        yielding(plan).map(WorkerPlanRewriteEventResponse::new)
+        yielding_for_others(plan).map(WorkerPlanRewriteEventResponse::new)
     };
     let config = with_peers(config, channels)?.with_distributed_worker_plan_rewrite_handler(rewrite);
     let config = config.with_extension(Arc::clone(&caches.fragments));

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::MetricsSet;
@@ -25,24 +25,52 @@ use datafusion::physical_plan::{
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
 
+use crate::fault::to_others;
+
 /// A node that has given rows for so long lets others go first.
 const SLICE: Duration = Duration::from_millis(10);
 
 /// The same plan, of which every node yields. It looks as it did, also to those who look for nodes of a
 /// kind.
 pub fn yielding(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    wrapped(plan, Errors::AsTheyAre)
+}
+
+/// The same for a plan whose rows, and whose errors, go to other processes. Every node has its errors in the
+/// form that they cross processes in: datafusion-distributed takes the upmost node of some plans away.
+pub fn yielding_for_others(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    wrapped(plan, Errors::ForOthers)
+}
+
+fn wrapped(plan: Arc<dyn ExecutionPlan>, errors: Errors) -> Result<Arc<dyn ExecutionPlan>> {
     let wrap = |inner| {
-        Ok(Transformed::yes(
-            Arc::new(YieldingExec { inner }) as Arc<dyn ExecutionPlan>
-        ))
+        let node = YieldingExec { inner, errors };
+        Ok(Transformed::yes(Arc::new(node) as Arc<dyn ExecutionPlan>))
     };
     plan.transform_up(wrap).data()
+}
+
+/// What becomes of a node's errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Errors {
+    AsTheyAre,
+    ForOthers,
+}
+
+impl Errors {
+    fn told(self, error: DataFusionError) -> DataFusionError {
+        match self {
+            Self::AsTheyAre => error,
+            Self::ForOthers => to_others(error),
+        }
+    }
 }
 
 /// A node that yields, in everything else what it was.
 #[derive(Debug)]
 struct YieldingExec {
     inner: Arc<dyn ExecutionPlan>,
+    errors: Errors,
 }
 
 impl DisplayAs for YieldingExec {
@@ -85,7 +113,8 @@ impl ExecutionPlan for YieldingExec {
         options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let inner = Arc::clone(&self.inner).replace_children(children, options)?;
-        Ok(Arc::new(Self { inner }))
+        let errors = self.errors;
+        Ok(Arc::new(Self { inner, errors }))
     }
 
     fn with_new_children(
@@ -97,8 +126,10 @@ impl ExecutionPlan for YieldingExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows = self.inner.execute(partition, context);
         Ok(Box::pin(Yielding {
-            rows: self.inner.execute(partition, context)?,
+            rows: rows.map_err(|error| self.errors.told(error))?,
+            errors: self.errors,
             since: None,
             pause: None,
         }))
@@ -119,17 +150,20 @@ impl ExecutionPlan for YieldingExec {
     /// A recursive query gives its plan the rows of the round before.
     fn with_new_state(&self, state: Arc<dyn Any + Send + Sync>) -> Option<Arc<dyn ExecutionPlan>> {
         let inner = self.inner.with_new_state(state)?;
-        Some(Arc::new(Self { inner }))
+        let errors = self.errors;
+        Some(Arc::new(Self { inner, errors }))
     }
 
     fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
         let inner = Arc::clone(&self.inner).reset_state()?;
-        Ok(Arc::new(Self { inner }))
+        let errors = self.errors;
+        Ok(Arc::new(Self { inner, errors }))
     }
 }
 
 struct Yielding {
     rows: SendableRecordBatchStream,
+    errors: Errors,
     /// When it began to give rows without a pause.
     since: Option<Instant>,
     pause: Option<BoxFuture<'static, ()>>,
@@ -152,7 +186,8 @@ impl Stream for Yielding {
             // Tokio's own lets it look at connections first: word of an end comes over them.
             self.pause = Some(tokio::task::yield_now().boxed());
         }
-        next
+        let errors = self.errors;
+        next.map(|next| next.map(|rows| rows.map_err(|error| errors.told(error))))
     }
 }
 

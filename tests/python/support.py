@@ -96,6 +96,7 @@ def oracle():
         folder = pathlib.Path(package.submodule_search_locations[0])
         file = folder / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
         database.execute(f"LOAD '{file}'")
+    database.execute("SET default_null_order = 'nulls_last_on_asc_first_on_desc'")
     return database
 
 

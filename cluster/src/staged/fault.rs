@@ -9,15 +9,21 @@ use watershed_storage::error::{from_datafusion, into_datafusion};
 
 const BEGIN: &str = "watershed-task-error:";
 
-/// An error as one that [`recover`] finds in whatever text it ends up in.
+/// An error of a plan as one that [`recover`] finds in whatever text it ends up in. Its own text may be data,
+/// and is not looked into.
 pub fn portable(error: DataFusionError) -> DataFusionError {
-    let text = error.to_string();
-    if text.contains(BEGIN) {
-        return DataFusionError::Execution(text);
-    }
     let json = from_datafusion(error).to_json();
     // A plain execution error is never tried again by Ballista, whose tries would meet the same files.
     DataFusionError::Execution(format!("{BEGIN}{}.", URL_SAFE_NO_PAD.encode(json)))
+}
+
+/// The error of a whole task: that of its plan, wherever Ballista has put it, or one of Ballista's own.
+pub fn of_task(error: DataFusionError) -> DataFusionError {
+    let text = error.to_string();
+    match text.contains(BEGIN) {
+        true => DataFusionError::Execution(text),
+        false => portable(error),
+    }
 }
 
 /// The error inside a text, or the text as an error.
@@ -43,7 +49,7 @@ mod tests {
     fn errors_survive_being_debugged() {
         let error = Error::new(SqlState::NotNullViolation, "null in \"a\"").with_detail("line\nline");
         let portable = portable(into_datafusion(error));
-        let portable = super::portable(portable.context("twice"));
+        let portable = of_task(portable.context("twice"));
         let text = format!(
             "stage 2 failed: {:?}",
             format!("{:?}", DataFusionError::Shared(portable.into()))
@@ -53,5 +59,14 @@ mod tests {
         assert_eq!(back.to_string(), "null in \"a\"");
         assert_eq!(back.detail(), Some("line\nline"));
         assert!(recover("watershed-task-error:%%%.").to_string().contains("%%%"));
+    }
+
+    #[test]
+    fn data_is_not_taken_for_an_error() {
+        let spoofed = portable(into_datafusion(Error::new(SqlState::CannotConnectNow, "lost")));
+        let message = format!("Cannot cast string '{spoofed}' to value of Int64 type");
+        let told = of_task(portable(DataFusionError::Execution(message)));
+        let back = from_datafusion(recover(&told.to_string()));
+        assert_eq!(back.code(), SqlState::InvalidTextRepresentation);
     }
 }

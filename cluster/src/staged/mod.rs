@@ -8,7 +8,7 @@ mod fetch;
 
 pub use codec::{StagedCodec, codec};
 pub use config::{executor_config, staged_config};
-pub use fault::{portable, recover};
+pub use fault::{of_task, portable, recover};
 pub use fetch::fetch;
 
 use watershed_core::id::NodeId;

@@ -220,8 +220,11 @@ fn text(error: &Error) -> String {
 
 /// Reads what [`text`] wrote, should something between server and client have dropped the header.
 fn parse_text(text: &str) -> Option<Error> {
-    let (message, rest) = text.rsplit_once(CODE)?;
-    let (code, mut rest) = rest.split_once(')')?;
+    // Message and detail may be data with such a code in it: the code itself ends its line.
+    let (message, code, mut rest) = text.match_indices(CODE).find_map(|(at, _)| {
+        let (code, rest) = text[at + CODE.len()..].split_once(')')?;
+        (rest.is_empty() || rest.starts_with('\n')).then_some((&text[..at], code, rest))
+    })?;
     let mut error = Error::new(SqlState::from_code(code)?, message);
     if let Some((before, position)) = rest.rsplit_once(POSITION)
         && let Some((line, column)) = position.split_once(COLUMN)
@@ -336,7 +339,9 @@ mod tests {
 
     #[test]
     fn restores_from_the_text_alone() {
-        for error in [full(), Error::new(SqlState::QueryCanceled, "cancelled")] {
+        let quoting = "cannot cast string 'x (SQLSTATE 57P03)' to value";
+        let cast = Error::new(SqlState::InvalidTextRepresentation, quoting).with_detail(quoting);
+        for error in [full(), cast, Error::new(SqlState::QueryCanceled, "cancelled")] {
             let status = to_status(&error);
             let stripped = Status::new(status.code(), status.message());
             assert_eq!(from_status(&stripped), error);

@@ -133,8 +133,9 @@ pub const SETTINGS: &[Setting] = &[
         name: HOLD_BACK,
         kind: Kind::Bytes,
         default: "32MiB",
-        description: "Rows of a query that may still be retried are kept in memory up to this size, beyond \
-                      it on disk.",
+        description: "Rows of a query that may still be retried are held back in memory up to this size, \
+                      beyond it on disk. A result of an exchange that is 32 times larger is given out as it \
+                      comes, and not retried.",
     },
     Setting {
         name: LOCAL_LIMIT,

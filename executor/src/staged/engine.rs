@@ -19,7 +19,7 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use datafusion::prelude::SessionConfig;
 use tokio_util::sync::CancellationToken;
-use watershed_cluster::staged::portable;
+use watershed_cluster::staged::of_task;
 use watershed_cluster::yielding;
 use watershed_storage::blocks::{BlockCache, with_blocks};
 
@@ -122,7 +122,7 @@ impl QueryStageExecutor for Task {
             () = self.running.end.cancelled() => Err(ended()),
             done = self.stage.execute_query_stage(task_id, context) => done,
         };
-        done.map_err(portable)
+        done.map_err(of_task)
     }
 
     /// None. Ballista matches them by position with those of other tasks of the stage, and where a plan

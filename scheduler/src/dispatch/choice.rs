@@ -8,7 +8,7 @@ use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use watershed_core::Result;
 use watershed_core::settings::{BROADCAST_LIMIT, LOCAL_LIMIT};
 use watershed_storage::error::from_datafusion;
-use watershed_storage::fragment;
+use watershed_storage::{codec, fragment};
 
 use super::gather::{SplitOptions, Surroundings, no_executor, plan_bytes, split};
 use super::narrow::{Single, narrowed};
@@ -86,6 +86,10 @@ pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job)
     if recurses(&plan) {
         return local("WITH RECURSIVE runs its recursive part again and again in one process".to_owned());
     }
+    let portable = match codec::portable(&plan, &state.task_ctx()).map_err(from_datafusion)? {
+        Ok(portable) => portable,
+        Err(why) => return local(why),
+    };
     if dispatch.membership.current().executors.is_empty() {
         return Err(no_executor());
     }
@@ -108,7 +112,7 @@ pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job)
         threads: dispatch.threads,
     };
     Ok(
-        match split(&plan, &options, &surroundings).map_err(from_datafusion)? {
+        match split(&portable, &options, &surroundings).map_err(from_datafusion)? {
             Ok(plan) => Choice {
                 path: Path::Gather,
                 why: "its parts run shard by shard".to_owned(),

@@ -1,6 +1,7 @@
 //! Which errors are worth another try: those of the executors, not those of the statement.
 
 use datafusion::common::DataFusionError;
+use watershed_cluster::fault::is_transport;
 use watershed_core::{Error, SqlState};
 use watershed_storage::error::from_datafusion;
 
@@ -15,8 +16,8 @@ pub(crate) enum Fault {
     Executor(DataFusionError),
 }
 
-/// Tells the two apart. A transport error is the executor's; so is what an executor reports of a
-/// transport error of its own. Everything else came from evaluating the statement.
+/// Tells the two apart. A transport error is the executor's; so is a transport error that an executor reports.
+/// Everything else came from evaluating the statement.
 pub(crate) fn judge(error: DataFusionError) -> Fault {
     if is_transport(&error) {
         Fault::Executor(error)
@@ -35,47 +36,6 @@ pub(crate) fn exhausted(last: &DataFusionError) -> Error {
     .with_hint("Run it again once executors are back: SELECT * FROM system.executors.")
 }
 
-/// Text of transport errors that one worker met when reading from another: they arrive re-encoded, as
-/// text alone.
-const TRANSPORT_TEXTS: [&str; 12] = [
-    "transport error",
-    "connection closed",
-    "connection reset",
-    "connection refused",
-    "broken pipe",
-    "tcp connect error",
-    "h2 protocol error",
-    "cannot connect to",
-    "keep-alive timed out",
-    "error reading a body from connection",
-    "operation was canceled",
-    "timed-out while waiting for the plan",
-];
-
-fn is_transport(error: &DataFusionError) -> bool {
-    match error {
-        DataFusionError::External(source) => {
-            if let Some(error) = source.downcast_ref::<Error>() {
-                return error.code() == SqlState::CannotConnectNow;
-            }
-            if let Some(status) = source.downcast_ref::<tonic::Status>() {
-                return !matches!(status.code(), tonic::Code::Internal)
-                    || mentions_transport(status.message());
-            }
-            mentions_transport(&source.to_string())
-        }
-        DataFusionError::Shared(inner) => is_transport(inner),
-        DataFusionError::Context(_, inner) => is_transport(inner),
-        DataFusionError::Collection(errors) => errors.iter().any(is_transport),
-        other => mentions_transport(&other.to_string()),
-    }
-}
-
-fn mentions_transport(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    TRANSPORT_TEXTS.iter().any(|part| lower.contains(part))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,8 +52,8 @@ mod tests {
         assert!(retried(DataFusionError::External(Box::new(
             tonic::Status::unknown("transport error")
         ))));
-        assert!(retried(DataFusionError::Execution(
-            "h2 protocol error: error reading a body from connection".into()
+        assert!(!retried(DataFusionError::Execution(
+            "cannot cast string 'connection refused'".into()
         )));
         assert!(retried(DataFusionError::Context(
             "reading".into(),

@@ -8,6 +8,7 @@ mod choice;
 pub mod context;
 mod depth;
 mod exchange;
+mod filtered;
 pub mod explain;
 
 mod fault;

@@ -16,7 +16,10 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
+};
 use watershed_storage::fragment::{probe_of, replace_probe};
 
 use super::gather::file_scan;
@@ -81,6 +84,32 @@ pub(super) fn for_threads(plan: Plan, threads: usize) -> Result<Plan> {
                 _ => Arc::new(RepartitionExec::try_new(input, partitioning)?),
             },
         ))
+    })
+    .data()
+}
+
+/// The plan without sharing out rows that are then brought together. datafusion-distributed would take the
+/// node that shares them out for a part of the connection between two stages, remove it, and ask the stage for
+/// partitions that it does not have (`ProducerHead::insert` in its `network_boundary.rs`).
+pub(super) fn without_idle_sharing(plan: Plan) -> Result<Plan> {
+    plan.transform_up(|node| {
+        let together = node.is::<CoalescePartitionsExec>() || node.is::<SortPreservingMergeExec>();
+        let [child] = node.children()[..] else {
+            return Ok(Transformed::no(node));
+        };
+        let shared = child
+            .downcast_ref::<RepartitionExec>()
+            .filter(|repartition| matches!(repartition.partitioning(), Partitioning::RoundRobinBatch(_)));
+        match shared.filter(|_| together) {
+            Some(repartition) => {
+                let children = vec![Arc::clone(repartition.input())];
+                let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+                Arc::clone(&node)
+                    .replace_children(children, options)
+                    .map(Transformed::yes)
+            }
+            None => Ok(Transformed::no(node)),
+        }
     })
     .data()
 }

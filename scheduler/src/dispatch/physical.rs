@@ -12,6 +12,7 @@ use watershed_storage::session::StatementOptions;
 use watershed_storage::write::{ShardWriteExec, WriteTarget};
 
 use super::context::StatementContext;
+use super::filtered::without_filters;
 
 /// Where the rows of a plan are written, instead of going to a client.
 pub type Write = WriteTarget;
@@ -32,8 +33,9 @@ pub async fn plan_optimized(
     session: &dyn Session,
     write: Option<&Write>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    let optimized = without_filters(optimized.clone())?;
     let plan = DefaultPhysicalPlanner::default()
-        .create_physical_plan(optimized, session)
+        .create_physical_plan(&optimized, session)
         .await?;
     Ok(match write {
         Some(target) => Arc::new(ShardWriteExec::new(plan, target.clone())),

@@ -22,6 +22,7 @@ pub struct HeldRows {
     /// Of what lies in memory.
     reserved: MemoryReservation,
     rows: u64,
+    bytes: usize,
     memory: Vec<RecordBatch>,
     disk: Option<Disk>,
 }
@@ -44,6 +45,7 @@ impl HeldRows {
             limit,
             reserved,
             rows: 0,
+            bytes: 0,
             memory: Vec::new(),
             disk: None,
         }
@@ -54,12 +56,18 @@ impl HeldRows {
         self.rows
     }
 
+    /// How many bytes they take, in memory and on disk.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
+        let bytes = batch.get_array_memory_size();
+        self.bytes = self.bytes.saturating_add(bytes);
         if let Some(file) = &mut self.disk {
             return file(Some(&batch)).map(drop);
         }
-        let bytes = batch.get_array_memory_size();
         self.memory.push(batch);
         if self.reserved.try_grow(bytes).is_err() || self.reserved.size() > self.limit {
             self.spill()?;

@@ -1,7 +1,9 @@
 //! Errors of the libraries below, told as ours.
 //!
-//! An error of ours that travels through DataFusion comes out as it went in; across processes it
-//! travels as text, as plan errors are re-encoded on their way.
+//! An error of ours that travels through DataFusion comes out as it went in. Across processes errors are
+//! encoded as text by libraries that know nothing of ours, so [`portable`] puts all of an error into its text,
+//! behind a mark. An error is one of another process only if its text begins with the mark: what follows
+//! words of a library may be data.
 
 mod text;
 
@@ -10,9 +12,12 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::parquet::errors::ParquetError;
 use watershed_core::error::{Error, SqlState};
 
-use text::{from_cast, from_execution, from_exhausted, from_internal, from_plan, marked, tidy};
+use text::{
+    from_cast, from_execution, from_exhausted, from_internal, from_plan, is_spill_full, marked, spill_full,
+    tidy,
+};
 
-/// Stands before the JSON form of an error in a text that crosses processes.
+/// Begins the text of an error that crosses processes; its JSON form follows.
 const MARKER: &str = "watershed-error:";
 
 /// Tells an error of DataFusion as ours; one of ours inside it comes out unchanged.
@@ -25,9 +30,14 @@ pub fn into_datafusion(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-/// An error as a text that [`from_datafusion`] reads again in another process.
-pub fn wire_text(error: &DataFusionError) -> String {
-    format!("{MARKER}{}", translate(error).to_json())
+/// An error in the form that [`from_datafusion`] reads again in another process.
+pub fn portable(error: Error) -> DataFusionError {
+    DataFusionError::Execution(format!("{MARKER}{}", error.to_json()))
+}
+
+/// The error of another process that a text is, if it is one that [`portable`] made.
+pub fn of_another_process(text: &str) -> Option<Error> {
+    marked(text)
 }
 
 fn translate(error: &DataFusionError) -> Error {
@@ -136,6 +146,10 @@ pub fn from_object_store(error: &object_store::Error) -> Error {
 }
 
 fn from_io(error: &std::io::Error) -> Error {
+    let text = error.to_string();
+    if is_spill_full(&text) {
+        return spill_full(&text);
+    }
     if is_full_io(error) {
         return full(&error.to_string());
     }

@@ -27,29 +27,49 @@ fn ours_come_out_as_they_went_in() {
 #[test]
 fn ours_cross_processes_as_text() {
     let own = Error::new(SqlState::UniqueViolation, "key \"a\" is there").with_hint("Use another \\ key.");
-    let text = wire_text(&into_datafusion(own.clone()));
-    check_text(&text, &own);
-    check_text(&format!("Execution error: worker 3: {text}, giving up"), &own);
-    check_text(&format!("{:?}", format!("worker: {text}")), &own);
+    let DataFusionError::Execution(text) = portable(own.clone()) else {
+        panic!("another kind of error");
+    };
+    let sent = || DataFusionError::Execution(text.clone());
+    assert_eq!(from_datafusion(sent()), own);
+    assert_eq!(from_datafusion(sent().context("while reading")), own);
+    assert_eq!(from_datafusion(DataFusionError::Shared(Arc::new(sent()))), own);
 }
 
-#[track_caller]
-fn check_text(text: &str, own: &Error) {
-    assert_eq!(
-        &from_datafusion(DataFusionError::Execution(text.to_owned())),
-        own,
-        "{text}"
+#[test]
+fn data_is_not_taken_for_an_error_of_another_process() {
+    let lost = Error::new(SqlState::CannotConnectNow, "lost");
+    let DataFusionError::Execution(text) = portable(lost) else {
+        panic!("another kind of error");
+    };
+    let message = format!("Cannot cast string '{text}' to value of Int64 type");
+    check(
+        ArrowError::CastError(message.clone()).into(),
+        SqlState::InvalidTextRepresentation,
     );
-    assert_eq!(
-        &from_datafusion(DataFusionError::Internal(text.to_owned())),
-        own,
-        "{text}"
+    check(
+        DataFusionError::Execution(message.clone()),
+        SqlState::InvalidTextRepresentation,
     );
+    check(DataFusionError::Internal(message), SqlState::InternalError);
+}
+
+#[test]
+fn failed_predicates_of_scans_are_the_errors_they_hold() {
+    let failed = |inner: DataFusionError| {
+        let text = format!("Error evaluating filter predicate: {inner:?}");
+        DataFusionError::from(ParquetError::from(ArrowError::ComputeError(text)))
+    };
+    let cast = ArrowError::CastError("Cannot cast string 'a\"b' to value of Int64 type".to_owned());
+    let error = check(failed(cast.into()), SqlState::InvalidTextRepresentation);
     assert_eq!(
-        &from_datafusion(DataFusionError::External(text.to_owned().into())),
-        own,
-        "{text}"
+        error.message(),
+        "cannot cast string 'a\"b' to value of Int64 type"
     );
+    check(failed(ArrowError::DivideByZero.into()), SqlState::DivisionByZero);
+    let overflow = ArrowError::ArithmeticOverflow("Overflow happened on: 9 * 9".to_owned());
+    check(failed(overflow.into()), SqlState::NumericValueOutOfRange);
+    check(failed(exec_datafusion_err!("odd")), SqlState::DataException);
 }
 
 #[test]
@@ -71,6 +91,19 @@ fn others_get_a_code() {
         DataFusionError::Plan("Invalid function 'foo'.\nDid you mean 'floor'?".to_owned()),
         SqlState::UndefinedFunction,
     );
+    let unmatched = "Function 'sum' failed to match any signature, errors: Error during planning: Function 'sum' \
+                     requires Decimal, but received String,Error during planning: Function 'sum' requires Int64, but \
+                     received String";
+    for error in [
+        DataFusionError::Internal(unmatched.to_owned()),
+        DataFusionError::Plan(format!("Internal error: {unmatched}.")),
+    ] {
+        let error = check(error, SqlState::UndefinedFunction);
+        assert_eq!(
+            error.message(),
+            "function sum does not take arguments of these types"
+        );
+    }
     check(
         DataFusionError::ResourcesExhausted("Failed to allocate additional 1 MB".to_owned()),
         SqlState::OutOfMemory,
@@ -80,6 +113,17 @@ fn others_get_a_code() {
         DataFusionError::IoError(std::io::Error::from(std::io::ErrorKind::StorageFull)),
         SqlState::DiskFull,
     );
+    let spilled = "The used disk space during the spilling process has exceeded the allowable limit of 16.0 GB. \
+                   Please try increasing the config: `datafusion.runtime.max_temp_directory_size`.";
+    for error in [
+        DataFusionError::IoError(std::io::Error::other(spilled)),
+        ArrowError::IoError(spilled.to_owned(), std::io::Error::other(spilled)).into(),
+        DataFusionError::ResourcesExhausted(format!("disk: {spilled}")),
+    ] {
+        let error = check(error, SqlState::DiskFull);
+        assert!(!error.detail().unwrap().contains("max_temp"), "{error:?}");
+        assert!(error.hint().unwrap().contains("--memory-limit"), "{error:?}");
+    }
     check(
         ParquetError::General("Invalid Parquet file. Corrupt footer".to_owned()).into(),
         SqlState::DataCorrupted,

@@ -26,7 +26,7 @@ pub(super) fn from_cast(message: &str) -> Error {
 
 /// Planning errors say what they are in their text alone.
 pub(super) fn from_plan(message: &str) -> Error {
-    if let Some(own) = marked(message) {
+    if let Some(own) = marked(message).or_else(|| without_signature(message)) {
         return own;
     }
     let lower = message.to_lowercase();
@@ -79,7 +79,7 @@ pub(super) fn from_plan(message: &str) -> Error {
 }
 
 pub(super) fn from_execution(message: &str) -> Error {
-    if let Some(own) = marked(message) {
+    if let Some(own) = marked(message).or_else(|| from_predicate(message)) {
         return own;
     }
     let lower = message.to_lowercase();
@@ -109,35 +109,113 @@ pub(super) fn from_exhausted(message: &str) -> Error {
         return own;
     }
     let disk = message.contains("disk") || message.contains("temporary file");
-    let code = if disk {
-        SqlState::DiskFull
-    } else {
-        SqlState::OutOfMemory
-    };
-    let what = if disk {
-        "the statement needs more room on disk than it may have"
-    } else {
-        "the statement needs more memory than it may have"
-    };
-    Error::new(code, what)
-        .with_detail(message.trim())
-        .with_hint("Ask for fewer rows or columns at once, or raise the memory limit of the process.")
+    if disk {
+        return spill_full(message);
+    }
+    Error::new(
+        SqlState::OutOfMemory,
+        "the statement needs more memory than it may have",
+    )
+    .with_detail(message.trim())
+    .with_hint("Ask for fewer rows or columns at once, or raise the memory limit of the process.")
+}
+
+/// How DataFusion tells that intermediate rows take more room on disk than they may. It goes on with a setting
+/// of its own, which sessions here do not have.
+const SPILL_FULL: &str = "The used disk space during the spilling process has exceeded the allowable limit";
+
+/// Whether a text says that.
+pub(super) fn is_spill_full(text: &str) -> bool {
+    text.contains(SPILL_FULL)
+}
+
+pub(super) fn spill_full(message: &str) -> Error {
+    let detail = message.split("Please try increasing").next().unwrap_or(message);
+    Error::new(
+        SqlState::DiskFull,
+        "the statement needs more room on disk than it may have",
+    )
+    .with_detail(detail.trim())
+    .with_hint(
+        "Ask for fewer rows or columns at once, or start the process with a larger --memory-limit: \
+         intermediate rows may take 16 times as much on disk.",
+    )
 }
 
 pub(super) fn from_internal(message: &str) -> Error {
-    marked(message).unwrap_or_else(|| Error::internal(tidy(message)))
+    marked(message)
+        .or_else(|| without_signature(message))
+        .unwrap_or_else(|| Error::internal(tidy(message)))
 }
 
-/// Reads what [`wire_text`] wrote, with any text before and after it.
+/// A call that no signature of its function takes. DataFusion tells it as a broken assumption of its own, with
+/// what each of the signatures lacks.
+fn without_signature(message: &str) -> Option<Error> {
+    let (function, reasons) = message.split_once("' failed to match any signature, errors: ")?;
+    let (_, function) = function.rsplit_once('\'')?;
+    let reasons = reasons
+        .split("This issue was likely caused")
+        .next()
+        .unwrap_or(reasons);
+    let reasons = reasons
+        .replace(",Error during planning: ", "; ")
+        .replace("Error during planning: ", "");
+    Some(
+        Error::new(
+            SqlState::UndefinedFunction,
+            format!("function {function} does not take arguments of these types"),
+        )
+        .with_detail(reasons.trim().trim_end_matches('.'))
+        .with_hint("Cast the arguments to types that it takes."),
+    )
+}
+
+/// Reads what [`super::portable`] wrote.
 pub(super) fn marked(text: &str) -> Option<Error> {
-    let (_, rest) = text.split_once(MARKER)?;
-    // A text within a text may have been quoted on its way.
-    let parse = |json: &str| {
-        let mut values = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
-        let value = values.next()?.ok()?;
-        Error::from_json(&value.to_string())
-    };
-    parse(rest).or_else(|| parse(&rest.replace("\\\"", "\"").replace("\\\\", "\\")))
+    Error::from_json(text.strip_prefix(MARKER)?)
+}
+
+/// What stands before the `Debug` form of an error that evaluating a predicate within a scan of Parquet ended in
+/// (`datafusion_datasource_parquet::row_filter`).
+const PREDICATE: &str = "Error evaluating filter predicate: ";
+
+/// The error inside a text of a failed predicate, if that has a form known here.
+fn from_predicate(text: &str) -> Option<Error> {
+    let debugged = text.strip_prefix(PREDICATE)?;
+    let inner = debugged.strip_prefix("ArrowError(").unwrap_or(debugged);
+    if inner.starts_with("DivideByZero") {
+        return Some(Error::new(SqlState::DivisionByZero, "division by zero"));
+    }
+    let (kind, rest) = inner.split_once("(\"")?;
+    let message = unquoted(rest);
+    match kind {
+        "CastError" | "ParseError" => Some(from_cast(&message)),
+        "ArithmeticOverflow" => Some(Error::new(
+            SqlState::NumericValueOutOfRange,
+            format!("value out of range: {}", tidy(&message)),
+        )),
+        "Execution" | "ComputeError" | "InvalidArgumentError" => Some(from_execution(&message)),
+        _ => None,
+    }
+}
+
+/// A text as it was before `Debug` put it into quotes, the first of which is missing.
+fn unquoted(debugged: &str) -> String {
+    let mut text = String::new();
+    let mut chars = debugged.chars();
+    while let Some(next) = chars.next() {
+        match next {
+            '"' => break,
+            '\\' => match chars.next() {
+                Some('n') => text.push('\n'),
+                Some('t') => text.push('\t'),
+                Some(escaped) => text.push(escaped),
+                None => break,
+            },
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 /// A library's message in our form: one that starts lower case, without a full stop at the end,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, internal_err, not_impl_err};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -21,9 +21,9 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 use tokio::sync::Notify;
-use watershed_storage::fragment;
+use watershed_storage::{codec, fragment};
 
-use crate::dispatch::narrow::{Single, narrowed};
+use crate::dispatch::narrow::{Single, narrowed, without_idle_sharing};
 use crate::dispatch::physical::{self, Write};
 
 /// What the head of the plan has given. Clones share it.
@@ -74,11 +74,16 @@ impl QueryPlanner for HeadPlanner {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = physical::plan_optimized(plan, session, self.write.as_ref()).await?;
+        let plan = match codec::portable(&plan, &session.task_ctx())? {
+            Ok(portable) => portable,
+            Err(why) => return not_impl_err!("{why}"),
+        };
         let plan = fragment::insert(narrowed(&plan, Single::Left)?)?;
         let plan: Arc<dyn ExecutionPlan> = match plan.output_partitioning().partition_count() {
             1 => plan,
             _ => Arc::new(CoalescePartitionsExec::new(plan)),
         };
+        let plan = without_idle_sharing(plan)?;
         Ok(Arc::new(HeadExec {
             input: plan,
             head: self.head.clone(),

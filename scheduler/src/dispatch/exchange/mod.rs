@@ -1,17 +1,18 @@
 //! Plans that shuffle run on datafusion-distributed's workers as they are, as a whole: an executor
 //! that is lost costs another try of the query, so its rows are held back until the last of them is
-//! there.
+//! there, unless they become too many.
 //!
-//! [`run`] is the query with its tries; `head` says when the last row has come; `route` keeps shards
-//! with their owners.
+//! [`run`] is the query with its tries; `arriving` takes the rows of one; `head` says when the last row has
+//! come; `route` keeps shards with their owners.
 
+mod arriving;
 mod head;
 mod route;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -22,13 +23,13 @@ use datafusion_distributed::{
     rewrite_distributed_plan_with_metrics,
 };
 use futures::future::join_all;
-use futures::{FutureExt, StreamExt};
 use url::Url;
 use watershed_cluster::{Channels, session};
 use watershed_core::settings::HOLD_BACK;
-use watershed_core::{Error, SqlState, telemetry};
-use watershed_storage::error::{from_datafusion, into_datafusion};
+use watershed_core::telemetry;
+use watershed_storage::error::from_datafusion;
 
+use self::arriving::Arriving;
 use self::head::{Head, HeadPlanner};
 pub(super) use self::route::NoWorkers;
 use self::route::{Routes, Workers};
@@ -46,6 +47,10 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
 const LATE: Duration = Duration::from_millis(1_500);
 /// How long a statement waits for an executor when all are gone.
 const EXECUTOR_WAIT: Duration = Duration::from_secs(1);
+/// A result that is so many times larger than what is held back in memory, and than the least below, is given
+/// out as it comes: holding it back would take more room on disk than another run of the statement is worth.
+const MAX_HELD_FACTOR: usize = 32;
+const MIN_HELD_BYTES: usize = 32 << 20;
 
 /// What the exchange needs of its scheduler.
 #[derive(Clone)]
@@ -61,7 +66,7 @@ pub struct Answer {
     pub plan: Arc<dyn ExecutionPlan>,
 }
 
-/// Runs a query to its end, and gives its rows once they are all there.
+/// Runs a query, and gives its rows once they are all there, or too many to be held back.
 pub async fn run(
     exchange: &Exchange,
     state: &SessionState,
@@ -168,31 +173,15 @@ async fn attempt(
         _ => Arc::new(CoalescePartitionsExec::new(plan)),
     };
     let context = task_context(exchange, state, statement, members)?;
-    let mut rows = plan.execute(0, context)?;
-    let mut held = HeldRows::new(
-        plan.schema(),
-        Arc::clone(state.runtime_env()),
-        statement.settings.number(HOLD_BACK),
-    );
-    let lost = join_lost(members);
-    tokio::pin!(lost);
-    loop {
-        let next = tokio::select! {
-            biased;
-            next = rows.next() => next,
-            // The stream ends only when every worker has said goodbye. One that dies or freezes after
-            // its last row must not take the answer with it: all rows being here is what counts.
-            () = head.ended() => match all_rows(&mut rows, &mut held, &head).await? {
-                true => None,
-                false => continue,
-            },
-            node = &mut lost => {
-                return Err(into_datafusion(Error::new(SqlState::CannotConnectNow, format!("executor {node} is gone"))));
-            }
-        };
-        match next {
-            Some(batch) => held.push(batch?)?,
-            None => break,
+    let mut arriving = Arriving::new(plan.execute(0, context)?, head, members);
+    let in_memory = statement.settings.number(HOLD_BACK);
+    let most = in_memory.saturating_mul(MAX_HELD_FACTOR).max(MIN_HELD_BYTES);
+    let mut held = HeldRows::new(plan.schema(), Arc::clone(state.runtime_env()), in_memory);
+    while let Some(batch) = arriving.next().await? {
+        held.push(batch)?;
+        if held.bytes() > most {
+            let rows = arriving.streamed(held, plan.schema(), distributed, Arc::clone(statement))?;
+            return Ok(Answer { rows, plan });
         }
     }
     let measured = measured(distributed).await;
@@ -215,36 +204,6 @@ async fn measured(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         }
         Err(_) => plan,
     }
-}
-
-/// Takes the rows that the head has given and the stream still carries. `false`: not all came yet.
-async fn all_rows(rows: &mut SendableRecordBatchStream, held: &mut HeldRows, head: &Head) -> Result<bool> {
-    // To the stream's own end where it comes soon: only then have the workers told what they counted.
-    while let Ok(next) = tokio::time::timeout(REPORT_WAIT, rows.next()).await {
-        match next {
-            Some(batch) => held.push(batch?)?,
-            None if held.rows() == head.rows() => return Ok(true),
-            None => return internal_err!("the exchange gave {} of {} rows", held.rows(), head.rows()),
-        }
-    }
-    Ok(held.rows() == head.rows())
-}
-
-/// Ends with the first executor that is lost.
-async fn join_lost(members: &Members) -> watershed_core::id::NodeId {
-    let waits: Vec<_> = members
-        .executors
-        .values()
-        .map(|executor| {
-            let (gone, node) = (executor.gone.clone(), executor.node.clone());
-            async move {
-                gone.cancelled().await;
-                node
-            }
-            .boxed()
-        })
-        .collect();
-    futures::future::select_all(waits).await.0
 }
 
 /// The session's configuration with the executors of this try in it.

@@ -6,6 +6,7 @@
 //! part of a `task` on an executor; or it was `kept` by an earlier try; `tally` says which are there, `hedge` which
 //! are asked of a second executor.
 
+mod broadcast;
 mod exec;
 mod fetch;
 mod fragment;

@@ -26,13 +26,14 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::unnest::UnnestExec;
-use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
 };
+use watershed_storage::codec::{KnownOrderExec, is_window};
 use watershed_storage::fragment;
 use watershed_storage::write::ShardWriteExec;
 
+use super::broadcast::may_be_copied;
 use super::exec::{ShardGatherExec, Surroundings};
 use super::fragment::Fragment;
 use crate::dispatch::narrow::{Single, for_threads, narrowed, shares_out};
@@ -140,13 +141,14 @@ fn probe_side<'a>(plan: &'a Plan, options: &SplitOptions) -> Option<&'a Plan> {
         join_type,
         JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
     );
-    (per_probe_row && is_small(build, options.broadcast_limit)).then_some(probe)
+    (per_probe_row && may_be_copied(build, options.broadcast_limit)).then_some(probe)
 }
 
 fn keeps_partitions(plan: &Plan, single: bool) -> bool {
     if plan.is::<FilterExec>()
         || plan.is::<ProjectionExec>()
         || plan.is::<CooperativeExec>()
+        || plan.is::<KnownOrderExec>()
         || plan.is::<LocalLimitExec>()
         || plan.is::<UnnestExec>()
         || plan.is::<ShardWriteExec>()
@@ -165,35 +167,14 @@ fn keeps_partitions(plan: &Plan, single: bool) -> bool {
     single
         && (shares_out(plan)
             || plan.is::<GlobalLimitExec>()
-            || plan.is::<WindowAggExec>()
-            || plan.is::<BoundedWindowAggExec>()
+            || is_window(plan)
             || plan.is::<CoalescePartitionsExec>()
             || plan.is::<SortPreservingMergeExec>())
 }
 
-/// Whether every executor may read `build` whole: it consists of file scans of no more than `limit`
-/// bytes.
-fn is_small(build: &Plan, limit: usize) -> bool {
-    let mut bytes = 0;
-    let mut shippable = true;
-    let walked = build.apply(|node| {
-        if has_foreign_state(node) {
-            shippable = false;
-        }
-        if node.children().is_empty() {
-            match file_scan(node) {
-                Some(scan) => bytes += scan_bytes(scan),
-                None => shippable = false,
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    walked.is_ok() && shippable && bytes <= limit
-}
-
 /// Whether the node's expressions refer to something of this process: results of subqueries that run
 /// beside it.
-fn has_foreign_state(plan: &Plan) -> bool {
+pub(super) fn has_foreign_state(plan: &Plan) -> bool {
     if plan.name() == "ScalarSubqueryExec" {
         return true;
     }
@@ -253,8 +234,7 @@ fn shuffles_raw_rows(plan: &Plan) -> Option<String> {
         || plan.is::<SortMergeJoinExec>()
         || plan.is::<NestedLoopJoinExec>()
         || plan.is::<CrossJoinExec>()
-        || plan.is::<WindowAggExec>()
-        || plan.is::<BoundedWindowAggExec>();
+        || is_window(plan);
     let children = plan.children();
     if heavy && children.iter().any(|child| gathers_raw_rows(child)) {
         return Some(format!("{} needs rows of several shards together", plan.name()));

@@ -25,6 +25,7 @@ use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use watershed_cluster::staged::{StagedCodec, staged_config};
 use watershed_core::{Error, Result};
+use watershed_storage::codec;
 use watershed_storage::error::from_datafusion;
 
 use crate::cluster::Members;
@@ -82,6 +83,10 @@ async fn plan_joins(
         .await
         .map_err(from_datafusion)?;
     let plan = one_probe_where_needed(plan).map_err(from_datafusion)?;
+    let plan = match codec::portable(&plan, &state.task_ctx()).map_err(from_datafusion)? {
+        Ok(portable) => portable,
+        Err(why) => return Err(unsupported(why)),
+    };
     check(&plan)?;
     let stages = stages(&plan, state.config_options())
         .map_err(|error| refused("cannot be cut into stages", &error))?;
@@ -105,10 +110,19 @@ fn session(state: &SessionState, threads: usize, joins: Joins) -> SessionState {
         config = config.set_usize(BALLISTA_BROADCAST_JOIN_THRESHOLD_BYTES, 0);
         config.options_mut().optimizer.prefer_hash_join = true;
     }
-    SessionStateBuilder::new_from_existing(state.clone())
+    let builder = SessionStateBuilder::new_from_existing(state.clone())
         .with_session_id(id_of_sessions())
-        .with_config(config)
-        .build()
+        .with_config(config);
+    match joins {
+        Joins::Sorted => {
+            // The rule moves a projection below a sorted join, and leaves the join's filter with the places
+            // that columns had before (`SortMergeJoinExec::try_swapping_with_projection` of DataFusion 55).
+            let rules = state.physical_optimizers().iter();
+            let rules = rules.filter(|rule| rule.name() != "ProjectionPushdown").cloned();
+            builder.with_physical_optimizer_rules(rules.collect()).build()
+        }
+        Joins::Hashed => builder.build(),
+    }
 }
 
 /// The stages that Ballista makes of a plan, the last one last.

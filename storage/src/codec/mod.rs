@@ -1,4 +1,13 @@
-//! How our plan nodes travel between processes.
+//! How plans are encoded for other processes: nodes of ours, and those of DataFusion's whose own encoding drops
+//! something.
+//!
+//! `travel` makes a plan one that is encoded whole, and says of others why they are not.
+
+mod describe;
+mod message;
+mod order;
+mod travel;
+mod window;
 
 use std::sync::Arc;
 
@@ -7,6 +16,10 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
+pub use order::KnownOrderExec;
+pub use travel::portable;
+pub use window::{WholeWindowExec, is_window};
+
 use crate::fragment::FragmentCacheExec;
 use crate::write::{ShardWriteExec, WriteTarget};
 
@@ -14,6 +27,8 @@ use crate::write::{ShardWriteExec, WriteTarget};
 const MAGIC: &[u8; 4] = b"WSH1";
 const SHARD_WRITE: u8 = 1;
 const FRAGMENT_CACHE: u8 = 2;
+const WINDOW: u8 = 3;
+const KNOWN_ORDER: u8 = 4;
 
 /// Encodes and decodes our nodes; others are not its business.
 #[derive(Debug, Default)]
@@ -24,8 +39,8 @@ impl PhysicalExtensionCodec for WatershedCodec {
         &self,
         buf: &[u8],
         inputs: &[Arc<dyn ExecutionPlan>],
-        _ctx: &TaskContext,
-        _proto_converter: &dyn PhysicalProtoConverterExtension,
+        ctx: &TaskContext,
+        proto_converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some((&kind, fields)) = buf.strip_prefix(MAGIC).and_then(<[u8]>::split_first) else {
             return internal_err!("a plan node is not one of ours");
@@ -47,6 +62,14 @@ impl PhysicalExtensionCodec for WatershedCodec {
                 let node = FragmentCacheExec::new(Arc::clone(input)).with_proofs(proofs.map(Arc::new));
                 Ok(Arc::new(node))
             }
+            (WINDOW, [input]) => message::decode(fields, input, ctx, self, proto_converter),
+            (KNOWN_ORDER, [input]) => Ok(Arc::new(KnownOrderExec::decode(
+                fields,
+                input,
+                ctx,
+                self,
+                proto_converter,
+            )?)),
             (kind, inputs) => {
                 internal_err!(
                     "a plan node of kind {kind} with {} inputs is not known",
@@ -60,8 +83,18 @@ impl PhysicalExtensionCodec for WatershedCodec {
         &self,
         node: Arc<dyn ExecutionPlan>,
         buf: &mut Vec<u8>,
-        _proto_converter: &dyn PhysicalProtoConverterExtension,
+        proto_converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
+        if let Some(window) = node.downcast_ref::<WholeWindowExec>() {
+            buf.extend_from_slice(MAGIC);
+            buf.push(WINDOW);
+            return message::encode(window, buf, self, proto_converter);
+        }
+        if let Some(ordered) = node.downcast_ref::<KnownOrderExec>() {
+            buf.extend_from_slice(MAGIC);
+            buf.push(KNOWN_ORDER);
+            return ordered.encode(buf, self, proto_converter);
+        }
         if let Some(cache) = node.downcast_ref::<FragmentCacheExec>() {
             buf.extend_from_slice(MAGIC);
             buf.push(FRAGMENT_CACHE);
@@ -84,69 +117,4 @@ impl PhysicalExtensionCodec for WatershedCodec {
 }
 
 #[cfg(test)]
-mod tests {
-    use arrow::array::RecordBatch;
-    use datafusion::physical_plan::collect;
-    use datafusion_proto::bytes::{
-        physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec,
-    };
-
-    use super::*;
-    use crate::fixture::{Fixture, batch, events, texts};
-    use crate::write::written_files;
-
-    fn round_trip(fixture: &Fixture, plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        let bytes = physical_plan_to_bytes_with_extension_codec(plan, &WatershedCodec).unwrap();
-        let context = fixture.context.task_ctx();
-        physical_plan_from_bytes_with_extension_codec(&bytes, &context, &WatershedCodec).unwrap()
-    }
-
-    async fn run(fixture: &Fixture, plan: Arc<dyn ExecutionPlan>) -> Vec<RecordBatch> {
-        collect(plan, fixture.context.task_ctx()).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn scans_and_writes_travel() {
-        let fixture = Fixture::new();
-        let layout = events();
-        fixture.store.create(&layout).await.unwrap();
-        fixture.insert(&layout, batch(0, 100, 0)).await;
-        let (table, _) = fixture.table(&layout).await;
-        let state = fixture.context.state();
-        let scan = table
-            .scan(&state, Some(&vec![2, 3, 0, 1]), &[], None)
-            .await
-            .unwrap();
-        let arrived = round_trip(&fixture, Arc::clone(&scan));
-        assert_eq!(arrived.schema(), scan.schema());
-        assert_eq!(
-            texts(&run(&fixture, arrived).await),
-            texts(&run(&fixture, scan).await)
-        );
-
-        let scan = table.scan(&state, None, &[], None).await.unwrap();
-        let target = WriteTarget::new(events(), &fixture.root).unwrap();
-        let write = Arc::new(ShardWriteExec::new(scan, target.clone()));
-        let arrived = round_trip(&fixture, write);
-        assert_eq!(
-            arrived.downcast_ref::<ShardWriteExec>().unwrap().target(),
-            &target
-        );
-        let (files, rows) = written_files(&run(&fixture, arrived).await).unwrap();
-        assert_eq!((files.len(), rows), (4, 100));
-    }
-
-    #[test]
-    fn other_bytes_are_refused() {
-        let fixture = Fixture::new();
-        let context = fixture.context.task_ctx();
-        let converter = datafusion_proto::physical_plan::DefaultPhysicalProtoConverter {};
-        for bytes in [&b""[..], b"WSH1", b"WSH1\x01{}", b"WSH2\x01", b"other"] {
-            assert!(
-                WatershedCodec
-                    .try_decode(bytes, &[], &context, &converter)
-                    .is_err()
-            );
-        }
-    }
-}
+mod tests;
