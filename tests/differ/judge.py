@@ -89,6 +89,9 @@ class Judge:
 
     def compare(self, expected, found, path, ordered):
         if isinstance(found, Failure):
+            if rules.busy(found):
+                self.known_errors[f"busy, {found.state}"] += 1
+                return None
             switch = self.known.message(found.message)
             if switch:
                 self.known_errors[switch] += 1
