@@ -30,7 +30,8 @@ def main():
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="differ-") as folder:
         campaign = Campaign(options.url, folder, options.seed, known, minimizing=options.minimize)
-        run(campaign, options, started)
+        campaign.end = started + options.seconds if options.seconds else None
+        run(campaign, options)
         campaign.close()
     for name, count in campaign.counts.most_common():
         print(f"{count:7} {name}")
@@ -41,7 +42,7 @@ def main():
     sys.exit(1 if campaign.counts["different"] else 0)
 
 
-def run(campaign, options, started):
+def run(campaign, options):
     if options.sweep is not None:
         Sweep(campaign).run(list(filter(None, options.sweep.split(","))))
         return
@@ -51,7 +52,7 @@ def run(campaign, options, started):
         return
     number = options.first_round
     while campaign.counts["statements"] < options.statements:
-        if options.seconds and time.monotonic() - started > options.seconds:
+        if campaign.end and time.monotonic() > campaign.end:
             return
         campaign.round(number, options.per_round)
         number += 1

@@ -43,7 +43,8 @@ class Campaign:
         self.admin = Ours(url, "admin", {})
         self.ducks = [Duck(), Duck()]
         self.judge = Judge(sessions, self.ducks, known)
-        self.minimized = 0
+        # When no further statement starts, on the monotonic clock.
+        self.end = None
 
     def say(self, *lines):
         print(*lines, sep="\n", file=self.out, flush=True)
@@ -63,6 +64,8 @@ class Campaign:
         if self.known.allows("writes"):
             tables += self.written(rng, tables, number)
         for n in range(statements):
+            if self.end and time.monotonic() > self.end:
+                break
             own = random.Random(f"{self.seed}/{number}/{n}")
             if n % 20 == 19:
                 self.append(own, own.choice(tables))

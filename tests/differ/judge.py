@@ -33,6 +33,7 @@ class Judge:
     known: object
 
     def __post_init__(self):
+        self.last_duck_error = None
         self.known_errors = collections.Counter()
         self.pool = concurrent.futures.ThreadPoolExecutor(len(self.sessions))
 
@@ -88,6 +89,9 @@ class Judge:
 
     def compare(self, expected, found, path, ordered):
         if isinstance(found, Failure):
+            if rules.busy(found):
+                self.known_errors[f"busy, {found.state}"] += 1
+                return None
             switch = self.known.message(found.message)
             if switch:
                 self.known_errors[switch] += 1

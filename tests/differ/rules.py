@@ -14,6 +14,14 @@ REFUSALS = [
 # Words of a library within a refusal: nobody has decided to refuse that.
 INTERNAL = ["physical plan does not support", "OuterReferenceColumn"]
 
+# Errors of a machine that is too busy: executors that missed their heartbeats, and statements beyond their timeout.
+BUSY = ("57P03", "57014", "53300", "53200")
+
+
+def busy(failure):
+    """Whether an error says that the machine was too busy, which proves nothing about the statement."""
+    return failure.state in BUSY
+
 
 def refusal(failure):
     """Whether an error is one that the guide documents."""

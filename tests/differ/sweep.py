@@ -18,8 +18,9 @@ from .statements import Built
 from .tree import Alt, OURS, query, render, seq, text
 from .values import UTC
 
-BATCH = 16
-PATHS = ("pipelined",)
+BATCH = 24
+# Expressions run on executors; where one differs, the other paths run it too.
+PATH = "pipelined"
 D = decimal.Decimal
 MOMENT = datetime.datetime
 
@@ -477,11 +478,12 @@ def batches():
 
 
 def statement(items, source, name):
-    """One SELECT of some expressions."""
-    head = [] if name == "aggregates" else [text("e.rid AS rid" if " e " in source else "rid")]
-    return query(
-        "SELECT ", seq([*head, *[text(item, f" AS c{number}") for number, item in enumerate(items)]]), f" FROM {source}"
-    )
+    """One SELECT of some expressions; its rows are ordered, so that columns can be compared one by one."""
+    key = "e.rid" if " e " in source else "rid"
+    head = [] if name == "aggregates" else [text(f"{key} AS rid")]
+    order = "" if name == "aggregates" else " ORDER BY 1"
+    named = [text(item, f" AS c{number}") for number, item in enumerate(items)]
+    return query("SELECT ", seq([*head, *named]), f" FROM {source}{order}")
 
 
 class Sweep:
@@ -489,7 +491,6 @@ class Sweep:
 
     def __init__(self, campaign):
         self.campaign, self.table = campaign, edges()
-        self.differs = []
 
     def run(self, only=None):
         campaign = self.campaign
@@ -497,50 +498,66 @@ class Sweep:
         self.table.options["files"] = 2
         campaign.store.create(self.table, campaign.admin, campaign.ducks)
         for name, items, source in batches():
-            if only and name not in only:
-                continue
-            self.batch(name, items, source)
+            if not only or name in only:
+                self.batch(name, [item for item in items if self.judged(name, item, source)], source)
         if not only or "statements" in only:
             for sql, ordered in statements():
                 self.one("statements", sql, Built(query(sql), [], None, ordered=ordered))
         campaign.drop(self.table.name)
 
+    def judged(self, name, item, source):
+        """Whether DuckDB can run an expression."""
+        judge = self.campaign.judge
+        if judge.expected(statement([item], source, name)) is not None:
+            return True
+        self.campaign.counts["not judged"] += 1
+        label = render(query(item), OURS)
+        self.campaign.say(f"-- {name}: DuckDB cannot run {label}: {str(judge.last_duck_error)[:120]}")
+        return False
+
     def batch(self, name, items, source):
-        """Runs expressions together; where they differ, halves of them."""
-        if len(items) == 1:
-            label = render(query(items[0]), OURS)
-            self.one(name, label, Built(statement(items, source, name), [], None))
-        elif not self.agrees(Built(statement(items, source, name), [], None)):
+        """Runs expressions together. If they fail together, halves of them run; a column that differs is reported."""
+        if not items:
+            return
+        judge = self.campaign.judge
+        node = statement(items, source, name)
+        self.campaign.counts["statements"] += 1
+        expected, found = judge.expected(node), judge.run(PATH, *judge.our_text(node))[0]
+        first = len(node.parts[1].parts) - len(items)
+        if isinstance(found, Failure):
+            if len(items) == 1:
+                self.report(name, items[0], source, found.message)
+                return
             half = len(items) // 2
             self.batch(name, items[:half], source)
             self.batch(name, items[half:], source)
+            return
+        for number, item in enumerate(items):
+            columns = [[(row[number + first],) for row in rows] for rows in (expected, found)]
+            differs = difference(*columns, True)
+            if differs:
+                self.report(name, item, source, differs)
 
-    def agrees(self, built):
-        """Whether a batch runs on all paths with the same rows; an error may hide what another expression returns."""
-        self.campaign.counts["statements"] += 1
-        judge = self.campaign.judge
-        expected = judge.expected(built.node)
-        if expected is None:
-            return False
-        sql, _ = judge.our_text(built.node)
-        found = list(judge.pool.map(lambda path: judge.run(path, sql, None)[0], PATHS))
-        return all(not isinstance(rows, Failure) and difference(expected, rows, False) is None for rows in found)
-
-    def rng(self):
-        return random.Random(self.campaign.counts["statements"])
+    def report(self, name, item, source, detail):
+        """Prints an expression that differs, and the paths on which it does."""
+        built = Built(statement([item], source, name), [], None, ordered=True)
+        findings = self.campaign.judge.judge(built, random.Random(1), {"auto": 0, "staged": 0})
+        if findings == []:
+            detail = f"a documented refusal, or a known fault: {detail}"
+        else:
+            self.campaign.counts["different"] += 1
+        paths = ", ".join(sorted(finding.path for finding in findings or []))
+        self.campaign.say(f"== {name}: {render(query(item), OURS)}", f"   on {paths}: {detail[:300]}")
 
     def one(self, name, label, built):
+        """A whole statement."""
         campaign = self.campaign
         campaign.counts["statements"] += 1
-        expected = campaign.judge.expected(built.node)
-        if expected is None:
+        findings = campaign.judge.judge(built, random.Random(1), {"auto": 0, "staged": 0})
+        if findings is None:
             campaign.counts["not judged"] += 1
-            campaign.say(
-                f"-- {name}: DuckDB cannot run {label}: {str(getattr(campaign.judge, 'last_duck_error', ''))[:150]}"
-            )
-            return
-        findings = campaign.judge.judge(built, self.rng(), {"auto": 0, "staged": 0})
-        if findings:
+            campaign.say(f"-- {name}: DuckDB cannot run {label}: {str(campaign.judge.last_duck_error)[:120]}")
+        elif findings:
             campaign.counts["different"] += 1
             paths = ", ".join(sorted(finding.path for finding in findings))
-            campaign.say(f"== {name}: {label}", f"   on {paths}: {findings[0].detail}")
+            campaign.say(f"== {name}: {label}", f"   on {paths}: {findings[0].detail[:300]}")

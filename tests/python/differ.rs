@@ -13,7 +13,7 @@ use crate::harness::{Cluster, Options, steps};
 
 /// Statements of a run without `WATERSHED_TEST_STEPS`.
 const STATEMENTS: u64 = 3000;
-/// A run without `WATERSHED_TEST_STEPS` starts no further schema after this.
+/// A run without `WATERSHED_TEST_STEPS` starts no further statement after this.
 const SECONDS: &str = "150";
 /// The seed is fixed: a change fails for what it did, and campaigns with other seeds look for the rest.
 const SEED: &str = "1";
