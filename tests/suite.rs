@@ -36,4 +36,5 @@ mod soak;
 mod statistics;
 mod tidy;
 mod tls;
+mod tpcds;
 mod tpch;

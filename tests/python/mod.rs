@@ -136,6 +136,46 @@ fn the_corpus_has_the_answers_of_duckdb() {
     );
 }
 
+/// The runner of sqllogictest files finds the corpus right, and a wrong row wrong.
+#[test]
+fn the_runner_of_sqllogictest_judges() {
+    let cluster = Cluster::start(&Options::executors(1));
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/slt/common");
+    let run = |folder: &str, only: &str| judge(&[folder, cluster.flight(), "--only", only]);
+    let (right, printed) = run(corpus, "expressions*");
+    assert!(right && printed.contains("'equal'"), "{printed}");
+    let folder = tempfile::tempdir().unwrap();
+    let records = "query I\nSELECT 1 + 1\n----\n3\n\nquery T rowsort\nSELECT 'b' UNION SELECT 'a'\n----\na\nb\n";
+    fs::write(folder.path().join("wrong.slt"), records).unwrap();
+    let (right, printed) = run(folder.path().to_str().unwrap(), "*");
+    assert!(!right && printed.contains("{'rows': 1, 'equal': 1}"), "{printed}");
+}
+
+/// DataFusion's own files, where somebody has unpacked them: what is other than they say is for people to read.
+#[test]
+fn files_of_datafusion() {
+    let Some(folder) = env::var_os("WATERSHED_TEST_DATAFUSION") else {
+        return;
+    };
+    for path in ["local", "pipelined"] {
+        let cluster = Cluster::start(&Options::executors(3));
+        let (_, printed) = judge(&[folder.to_str().unwrap(), cluster.flight(), "--path", path]);
+        eprintln!("{printed}");
+        cluster.assert_goes_on();
+    }
+}
+
+fn judge(arguments: &[&str]) -> (bool, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/datafusion_slt.py");
+    let output = Command::new(interpreter())
+        .arg("-B")
+        .arg(script)
+        .args(arguments)
+        .output()
+        .unwrap();
+    (output.status.success(), text(&output))
+}
+
 /// Runs a script of this folder, and gives what it printed; all of it is shown if it fails.
 #[track_caller]
 pub fn script(name: &str, arguments: &[&str]) -> String {

@@ -1,5 +1,6 @@
 """Values as DataFusion's sqllogictest files write them, and comparison of rows by value."""
 
+import datetime
 import hashlib
 import math
 import re
@@ -8,7 +9,7 @@ import numpy
 import pyarrow as pa
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\w)")
-UTC = re.compile(r"(\d{2}:\d{2}:\d{2}(?:\.\d+)?)(?:Z|\+00:00)")
+ZONED = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})")
 IGNORE = "<slt:ignore>"
 
 
@@ -56,10 +57,10 @@ def plain(value, kind, nested):
     if pa.types.is_interval(kind):
         found = value.as_py()
         return interval(found.months, found.days, found.nanoseconds)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+    if isinstance(value, (pa.BinaryScalar, pa.FixedSizeBinaryScalar)) and not isinstance(value, pa.StringScalar):
         return value.as_py().hex()
     if pa.types.is_date64(kind):
-        return f"{value.as_py().isoformat()}T00:00:00"
+        return timestamp(value.value, pa.timestamp("ms"))
     if pa.types.is_time(kind):
         return time_of_day(value.value * NANOS[kind.unit])
     found = str(value.as_py())
@@ -155,12 +156,21 @@ def compare(record, found):
 
 def pieces(line):
     """Numbers, and what is between them."""
-    line = UTC.sub(r"\1", " ".join(line.split()))
+    line = ZONED.sub(in_utc, " ".join(line.split()))
     result, at = [], 0
     for match in NUMBER.finditer(line):
-        result += [line[at : match.start()], float(match[0])]
+        result += [line[at : match.start()], float(match[0]) + 0.0]  # the two zeros are one
         at = match.end()
     return [*result, line[at:].rstrip()]
+
+
+def in_utc(match):
+    """An instant without its zone."""
+    instant = datetime.datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+    try:
+        return instant.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") + (match[2] or "")
+    except OverflowError:  # at the ends of Python's calendar
+        return match[1] + (match[2] or "")
 
 
 def same(left, right):
