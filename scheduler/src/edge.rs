@@ -62,7 +62,7 @@ async fn answer(engine: &Engine, asked: &Asked, headers: &HeaderMap) -> Result<R
     // All of one principal's requests: nothing that a query does changes a session.
     let session = SessionKey::new(format!("http {}", login.principal.name()));
     let session = parts.sessions.open(&session, &login.principal);
-    if !engine.prepare_statement(&session, sql).await?.is_query {
+    if !engine.prepare_statement(&session, sql, None).await?.is_query {
         return Err(Error::new(
             SqlState::FeatureNotSupported,
             "only queries are answered over HTTP",

@@ -232,9 +232,13 @@ fn needs(plan: &Plan, catalog: &Catalog) -> Vec<Need> {
         }],
         // All that a query needs is noted as its names are looked up, and whose statement is to be ended
         // is known where it runs.
-        Plan::Query(_) | Plan::ExplainCache(_) | Plan::Set { .. } | Plan::Use { .. } | Plan::Kill { .. } => {
-            Vec::new()
-        }
+        Plan::Query(_)
+        | Plan::ExplainCache(_)
+        | Plan::Set { .. }
+        | Plan::Use { .. }
+        | Plan::Prepare { .. }
+        | Plan::Deallocate { .. }
+        | Plan::Kill { .. } => Vec::new(),
     }
 }
 
@@ -291,7 +295,7 @@ fn of_op(op: &Op, catalog: &Catalog) -> Vec<Need> {
             ..
         } => {
             let mut needs = vec![on(Privilege::Alter, schema, name)];
-            if let Alteration::RenameTable { .. } = alteration {
+            if let Alteration::RenameTable { .. } | Alteration::RenameView { .. } = alteration {
                 needs.push(create(name.schema_or(schema)));
             }
             needs

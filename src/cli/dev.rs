@@ -1,5 +1,6 @@
 //! `watershed dev`: a scheduler in this process and executors in processes of their own.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use super::tls::{TlsOptions, dev_certificate};
 
 /// Executors that have not joined by then will not.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where the shell looks for Flight SQL if nothing is said.
+const FLIGHT_PORT: u16 = 32010;
 
 #[derive(Debug, Clone, Args)]
 pub struct DevOptions {
@@ -67,7 +71,7 @@ pub(super) async fn run(options: DevOptions) -> Result<()> {
     let login = options.ports.policy(options.require_login)?;
     let scheduler = start(
         &options.common,
-        &options.ports,
+        &with_cluster(&options.ports),
         tls,
         secret.clone(),
         &work_dir,
@@ -100,6 +104,17 @@ pub(super) async fn run(options: DevOptions) -> Result<()> {
     };
     children.end().await;
     outcome
+}
+
+/// The ports, with one for the cluster that is free where Flight SQL has another than its usual one: two of these
+/// run on a machine beside each other.
+fn with_cluster(ports: &Ports) -> Ports {
+    let own = ports.flight.port() != FLIGHT_PORT;
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    Ports {
+        cluster: ports.cluster.or_else(|| own.then_some(free)),
+        ..ports.clone()
+    }
 }
 
 fn executor_arguments(options: &DevOptions, cluster: &str, node: &str, work_dir: &str) -> Vec<String> {
@@ -177,6 +192,9 @@ fn greet(options: &DevOptions, scheduler: &Scheduler, authority: Option<&Path>) 
     if let Some(authority) = authority {
         shell = format!("{shell} --ca {}", authority.display());
     }
+    if options.require_login {
+        shell = format!("{shell} --user admin");
+    }
     say(format_args!("Watershed {} is ready.", env!("CARGO_PKG_VERSION")));
     say(format_args!("  Flight SQL   {}", scheduler.flight_url));
     say(format_args!("  HTTP         {}/metrics", scheduler.http_url));
@@ -195,6 +213,23 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
+
+    #[test]
+    fn a_cluster_port_is_free_beside_a_flight_port_of_its_own() {
+        let cluster = |asked: &[&str]| {
+            let line = [&["watershed", "dev"], asked].concat();
+            let Command::Dev(options) = Cli::parse_from(line).command else {
+                panic!("it is no dev");
+            };
+            with_cluster(&options.ports).cluster.map(|cluster| cluster.port())
+        };
+        assert_eq!(cluster(&[]), None);
+        assert_eq!(cluster(&["--flight=127.0.0.1:32011"]), Some(0));
+        assert_eq!(
+            cluster(&["--flight=127.0.0.1:0", "--cluster=127.0.0.1:7"]),
+            Some(7)
+        );
+    }
 
     #[test]
     fn executors_get_the_caches_that_dev_is_asked_for() {

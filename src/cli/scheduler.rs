@@ -1,6 +1,6 @@
 //! `watershed scheduler`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +38,9 @@ pub struct SchedulerOptions {
     pub end_with_stdin: bool,
 }
 
+/// Where executors register if nothing is said.
+const CLUSTER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 32050);
+
 /// The ports of a scheduler.
 #[derive(Debug, Clone, Args)]
 pub struct Ports {
@@ -49,9 +52,9 @@ pub struct Ports {
     #[arg(long, default_value = "127.0.0.1:32080")]
     pub http: SocketAddr,
 
-    /// Where executors register
-    #[arg(long, default_value = "127.0.0.1:32050")]
-    pub cluster: SocketAddr,
+    /// Where executors register: 127.0.0.1:32050 if nothing is said
+    #[arg(long)]
+    pub cluster: Option<SocketAddr>,
 
     /// Let in everyone who reaches the Flight SQL port, and let them do everything
     #[arg(long)]
@@ -119,7 +122,7 @@ pub(super) async fn start(
         secret,
         flight: ports.flight,
         http: ports.http,
-        cluster: ports.cluster,
+        cluster: ports.cluster.unwrap_or(CLUSTER),
         tls,
         threads: common.threads(),
         memory_limit: common.memory_limit,

@@ -64,6 +64,9 @@ pub struct Column {
     pub generated: Option<String>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// What values have to keep to beside their type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
 }
 
 impl Column {
@@ -75,7 +78,14 @@ impl Column {
             nullable: true,
             generated: None,
             comment: None,
+            limit: None,
         }
+    }
+
+    /// The type as the column was declared.
+    pub fn sql_type(&self) -> String {
+        self.limit
+            .map_or_else(|| self.data_type.sql(), |limit| limit.sql())
     }
 
     #[must_use]
@@ -92,6 +102,48 @@ impl Column {
                 field.with_metadata(HashMap::from([(TYPE_METADATA.to_owned(), JSON_TYPE.to_owned())]))
             }
             _ => field,
+        }
+    }
+}
+
+/// A bound on a column's values. They are stored as its type is, which holds more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// At most so many characters.
+    Varchar(u32),
+    /// The same: texts are not padded.
+    Char(u32),
+    /// A whole number from 0 to what so many bits hold.
+    Unsigned(u8),
+}
+
+impl Limit {
+    /// The type that has this bound, as SQL writes it.
+    pub fn sql(self) -> String {
+        match self {
+            Self::Varchar(length) => format!("VARCHAR({length})"),
+            Self::Char(length) => format!("CHAR({length})"),
+            Self::Unsigned(8) => "UTINYINT".to_owned(),
+            Self::Unsigned(16) => "USMALLINT".to_owned(),
+            Self::Unsigned(32) => "UINTEGER".to_owned(),
+            Self::Unsigned(_) => "UBIGINT".to_owned(),
+        }
+    }
+
+    /// The characters that a text may have.
+    pub fn characters(self) -> Option<u32> {
+        match self {
+            Self::Varchar(length) | Self::Char(length) => Some(length),
+            Self::Unsigned(_) => None,
+        }
+    }
+
+    /// The largest whole number.
+    pub fn largest(self) -> Option<i128> {
+        match self {
+            Self::Varchar(_) | Self::Char(_) => None,
+            Self::Unsigned(bits) => Some((1_i128 << u32::from(bits.min(64))) - 1),
         }
     }
 }

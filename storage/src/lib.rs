@@ -23,6 +23,7 @@ pub mod external;
 #[cfg(test)]
 mod fixture;
 pub mod fragment;
+mod functions;
 pub mod layout;
 pub mod log;
 pub mod session;

@@ -31,6 +31,11 @@ fn adbc_parameters() {
 }
 
 #[test]
+fn adbc_untyped() {
+    against_a_cluster("adbc_untyped.py");
+}
+
+#[test]
 fn adbc_full() {
     against_a_cluster("adbc_full.py");
 }
@@ -67,6 +72,16 @@ fn sqlalchemy() {
             "superset_headless.py",
             &[cluster.flight(), folder.to_str().unwrap()],
         );
+    }
+}
+
+/// SQLAlchemy 2 has no place beside SQLAlchemy 1.4, and takes an environment of its own, where asked for.
+#[test]
+fn sqlalchemy_2() {
+    if env::var_os("WATERSHED_TEST_SQLALCHEMY2").is_some() {
+        let cluster = Cluster::start(&Options::executors(2));
+        let folder = python_folder().join("sqlalchemy2");
+        script("sqlalchemy2.py", &[cluster.flight(), folder.to_str().unwrap()]);
     }
 }
 

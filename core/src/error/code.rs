@@ -51,9 +51,11 @@ macro_rules! sqlstates {
 sqlstates! {
     /// A documented feature that this version does not have.
     FeatureNotSupported = "0A000", "feature_not_supported", FixStatement;
+    /// A text has more characters than its column takes.
+    StringDataRightTruncation = "22001", "string_data_right_truncation", FixData;
     /// A value does not fit its column's type.
     NumericValueOutOfRange = "22003", "numeric_value_out_of_range", FixData;
-    /// A text is too long, or not of the form its type asks for.
+    /// A text is not of the form that its type has.
     InvalidTextRepresentation = "22P02", "invalid_text_representation", FixData;
     /// A number was divided by zero.
     DivisionByZero = "22012", "division_by_zero", FixData;

@@ -125,6 +125,7 @@ fn grpc_code(code: SqlState) -> Code {
     match code {
         SqlState::FeatureNotSupported => Code::Unimplemented,
         SqlState::NumericValueOutOfRange
+        | SqlState::StringDataRightTruncation
         | SqlState::InvalidTextRepresentation
         | SqlState::CardinalityViolation
         | SqlState::DivisionByZero

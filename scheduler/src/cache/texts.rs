@@ -40,7 +40,7 @@ impl TextKey {
         settings: &watershed_core::settings::Settings,
         catalog: u64,
     ) -> Option<Self> {
-        if text.len() > MAX_TEXT || session.has_temporary() {
+        if text.len() > MAX_TEXT || session.has_temporary() || session.has_prepared() {
             return None;
         }
         Some(Self {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
@@ -15,6 +16,7 @@ use watershed_sql::dialect::identifier;
 use watershed_sql::plan::Ingest;
 
 use super::Engine;
+use super::parameters::Rows;
 use crate::flight::{
     self, Credentials, Delivery, Executed, Login, Outcome, Prepared, Principal, RowStream, SessionKey,
     TableEntry, TableKind,
@@ -43,7 +45,33 @@ impl flight::Engine for Engine {
 
     async fn prepare(&self, session: SessionId, sql: &str) -> Result<Prepared> {
         let session = self.parts().sessions.get(session)?;
-        self.prepare_statement(&session, sql).await
+        self.prepare_statement(&session, sql, None).await
+    }
+
+    async fn prepare_bound(
+        &self,
+        session: SessionId,
+        statement: &Prepared,
+        parameters: &[ScalarValue],
+    ) -> Result<Prepared> {
+        let session = self.parts().sessions.get(session)?;
+        self.prepare_statement(&session, &statement.sql, Some(parameters))
+            .await
+    }
+
+    async fn execute_many(
+        &self,
+        session: SessionId,
+        statement: &Prepared,
+        parameters: &[RecordBatch],
+    ) -> Result<Executed> {
+        let open = self.parts().sessions.get(session)?;
+        match self.inserted_rows(&open, statement, parameters)? {
+            Some(Rows { into, rows }) => {
+                Box::pin(self.run_ingest(&open, into, rows, Some(&statement.sql))).await
+            }
+            None => flight::execute_each(self, session, statement, parameters).await,
+        }
     }
 
     async fn execute(
@@ -75,7 +103,10 @@ impl flight::Engine for Engine {
             },
             mode: target.mode,
         };
-        match Box::pin(self.run_ingest(&session, into, rows)).await?.outcome {
+        match Box::pin(self.run_ingest(&session, into, rows, None))
+            .await?
+            .outcome
+        {
             Outcome::Count(rows) => Ok(rows),
             Outcome::Rows(_) | Outcome::Done => Err(Error::internal("an ingest gave no count of rows")),
         }
@@ -121,7 +152,7 @@ impl flight::Engine for Engine {
         }
         let session = self.parts().sessions.get(session)?;
         let text = format!("SELECT * FROM {}.{}", identifier(schema), identifier(table));
-        Ok(self.prepare_statement(&session, &text).await?.schema)
+        Ok(self.prepare_statement(&session, &text, None).await?.schema)
     }
 
     async fn primary_key(&self, session: SessionId, schema: &str, table: &str) -> Result<Vec<String>> {

@@ -20,6 +20,8 @@ mod ingest;
 mod known;
 mod limits;
 mod parameters;
+mod planning;
+mod prepared;
 mod queries;
 mod release;
 mod sessions;

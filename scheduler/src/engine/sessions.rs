@@ -14,6 +14,7 @@ use watershed_core::{Error, Result, SqlState};
 use watershed_sql::catalog::{Catalog, Op, PUBLIC_SCHEMA, Temporary};
 use watershed_storage::layout::TableLayout;
 
+use super::prepared::Prepared;
 use crate::flight::{Principal, SessionKey};
 
 /// More sessions than this push out the one idle for longest.
@@ -33,6 +34,8 @@ struct State {
     settings: Settings,
     schema: String,
     temporary: Temporary,
+    /// Statements that it has prepared, by name.
+    prepared: Prepared,
     /// It has ended: nothing is made in it any more.
     ended: bool,
 }
@@ -85,6 +88,25 @@ impl Session {
     /// Whether it has tables or views of its own.
     pub fn has_temporary(&self) -> bool {
         !self.state.lock().temporary.is_empty()
+    }
+
+    /// Whether it knows statements by names, which mean nothing elsewhere.
+    pub fn has_prepared(&self) -> bool {
+        !self.state.lock().prepared.is_empty()
+    }
+
+    /// The text of a statement that was prepared under that name.
+    pub fn prepared(&self, name: &str) -> Result<Arc<str>> {
+        self.state.lock().prepared.text(name)
+    }
+
+    pub fn prepare(&self, name: &str, text: &str) -> Result<()> {
+        self.state.lock().prepared.add(name, text)
+    }
+
+    /// Forgets a prepared statement, or with `None` all of them.
+    pub fn deallocate(&self, name: Option<&str>) -> Result<()> {
+        self.state.lock().prepared.remove(name)
     }
 
     pub fn use_schema(&self, schema: &str) {
@@ -158,6 +180,7 @@ impl Sessions {
                 settings: Settings::default(),
                 schema: PUBLIC_SCHEMA.to_owned(),
                 temporary: Temporary::default(),
+                prepared: Prepared::default(),
                 ended: false,
             }),
         });

@@ -1,6 +1,6 @@
 //! The life of a statement, from its text to its rows or its commit.
 //!
-//! text → [`dialect::parse`] → one catalog snapshot → [`plan::plan`] over tables pinned to versions →
+//! text → [`watershed_sql::dialect::parse`] → one catalog snapshot → a [`Plan`] over tables pinned to versions →
 //! parameters bound → run: a query is dispatched, a write dispatched and committed, DDL appended to the
 //! catalog's log. Each step fails with nothing changed.
 
@@ -11,19 +11,16 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use futures::{FutureExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
+use watershed_core::Result;
 use watershed_core::id::StatementId;
 use watershed_core::settings::Settings;
-use watershed_core::{Error, Result, SqlState};
-use watershed_sql::authorize::{Noted, authorize};
-use watershed_sql::catalog::Catalog;
-use watershed_sql::dialect::{self, Statement};
-use watershed_sql::plan::{self, Ingest, Plan, PlanContext};
+use watershed_sql::plan::{Ingest, Plan};
 
 use super::limits::{Deadline, panicked, until};
 use super::queries::QueryGuard;
 use super::release::release;
 use super::sessions::Session;
-use super::tables::{PinnedTables, Versions};
+use super::tables::Versions;
 use super::{Engine, credentials, ddl, ingest, parameters, writes};
 use crate::cache::TextKey;
 use crate::dispatch::context::StatementContext;
@@ -81,13 +78,6 @@ pub(super) struct Running<'a> {
     pub(super) remember: Option<(TextKey, Versions)>,
 }
 
-/// A plan, and what it was made of.
-pub(super) struct Planned {
-    pub(super) plan: Plan,
-    reads: Vec<(String, String)>,
-    versions: Option<Versions>,
-}
-
 impl Engine {
     /// What a statement runs under that begins now.
     pub(super) fn begin(&self, settings: Settings) -> Arc<StatementContext> {
@@ -99,15 +89,22 @@ impl Engine {
         )
     }
 
-    /// Parses and plans a statement, without running it.
-    pub async fn prepare_statement(&self, session: &Arc<Session>, sql: &str) -> Result<Prepared> {
+    /// Parses and plans a statement, without running it. Values for its parameters may decide about the types of
+    /// its rows.
+    pub async fn prepare_statement(
+        &self,
+        session: &Arc<Session>,
+        sql: &str,
+        values: Option<&[ScalarValue]>,
+    ) -> Result<Prepared> {
         let request = Request::Statement {
             sql,
-            parameters: None,
+            parameters: values,
         };
         let context = self.begin(session.settings());
         let catalog = self.newest_catalog().await?;
-        let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
+        let bound = values.unwrap_or_default();
+        let text = TextKey::of(sql, bound, session, &context.settings, catalog.version);
         if let Some(prepared) = text
             .as_ref()
             .and_then(|text| self.parts().cache.texts().prepared(text))
@@ -116,11 +113,13 @@ impl Engine {
         }
         let planning = self.plan(session, &context, &request, catalog);
         let planning = std::panic::AssertUnwindSafe(planning).catch_unwind();
-        let plan = planning.await.unwrap_or_else(panicked)?.plan;
+        let planned = planning.await.unwrap_or_else(panicked)?;
+        let plan = planned.plan;
         let prepared = Prepared {
             sql: sql.to_owned(),
             schema: plan.schema(),
-            parameters: parameters::parameter_schema(&plan)?,
+            parameters: parameters::schema(&planned.parameters),
+            keeps: parameters::keeps(&planned.parameters),
             is_query: plan.is_query(),
             is_ordered: plan.is_ordered(),
             plan: None,
@@ -166,14 +165,15 @@ impl Engine {
         }
     }
 
-    /// Writes rows that a client streams.
+    /// Writes rows that a client streams. `text` is what the list of statements shows.
     pub async fn run_ingest(
         &self,
         session: &Arc<Session>,
         into: Ingest,
         rows: RowStream,
+        text: Option<&str>,
     ) -> Result<Executed> {
-        let text = format!("INGEST INTO {}", into.table);
+        let text = text.map_or_else(|| format!("INGEST INTO {}", into.table), ToOwned::to_owned);
         let threads = self.parts().dispatch.threads();
         let rows = ingest::table(rows, threads)?;
         let request = Request::Ingest { into, rows };
@@ -269,46 +269,6 @@ impl Engine {
             warnings,
         })
     }
-
-    pub(super) async fn plan(
-        &self,
-        session: &Arc<Session>,
-        context: &Arc<StatementContext>,
-        request: &Request<'_>,
-        catalog: Arc<Catalog>,
-    ) -> Result<Planned> {
-        let parts = self.parts();
-        let catalog = session.catalog(catalog);
-        let state = parts.dispatch.session(context);
-        let tables = PinnedTables::new(self, session, context, state);
-        let (access, noted) = (self.access(&catalog, session)?, Noted::default());
-        let planned = PlanContext {
-            catalog,
-            state,
-            tables: &tables,
-            current_schema: &session.schema(),
-            settings: &context.settings,
-            access: &access,
-            noted: Some(&noted),
-        };
-        let plan = match request {
-            Request::Statement { sql, .. } => plan::plan(only_statement(sql)?, &planned).await,
-            Request::Ingest { into, rows } => plan::ingest(into, Arc::clone(rows), &planned),
-        };
-        let plan = authorize(plan, &planned)?;
-        let plan = match request {
-            Request::Statement {
-                parameters: Some(parameters),
-                ..
-            } => plan.bind(parameters, context.settings.time_zone())?,
-            Request::Statement { parameters: None, .. } | Request::Ingest { .. } => plan,
-        };
-        Ok(Planned {
-            plan,
-            reads: noted.reads(),
-            versions: tables.versions(),
-        })
-    }
 }
 
 impl Running<'_> {
@@ -341,27 +301,18 @@ impl Running<'_> {
                 self.engine.kill(self.session, statement)?;
                 Ok(Done::Nothing)
             }
+            Plan::Prepare { name, text } => {
+                self.session.prepare(&name, &text)?;
+                Ok(Done::Nothing)
+            }
+            Plan::Deallocate { name } => {
+                self.session.deallocate(name.as_deref())?;
+                Ok(Done::Nothing)
+            }
             Plan::Use { schema } => {
                 self.session.use_schema(&schema);
                 Ok(Done::Nothing)
             }
         }
-    }
-}
-
-/// The text's one statement.
-fn only_statement(sql: &str) -> Result<Statement> {
-    let mut statements = dialect::parse(sql)?.into_iter();
-    match (statements.next(), statements.next()) {
-        (Some(only), None) => Ok(only.statement),
-        (None, _) => Err(Error::new(
-            SqlState::SyntaxError,
-            "there is no statement in the text",
-        )),
-        (Some(_), Some(_)) => Err(Error::new(
-            SqlState::SyntaxError,
-            "there is more than one statement in the text",
-        )
-        .with_hint("Send one statement at a time.")),
     }
 }

@@ -127,7 +127,7 @@ impl FlightSqlService for Service {
         let caller = self.gate.caller(&claims).await.map_err(failed)?;
         let handle = command.prepared_statement_handle;
         let open = self.prepared.find(&caller, &handle).map_err(failed)?;
-        let values = params::read(request.into_inner(), &open.statement.parameters);
+        let values = params::read(request.into_inner(), params::Declared::by(&open.statement));
         let values = values.await.map_err(failed)?;
         self.prepared.bind(&handle, &open, values);
         Ok(DoPutPreparedStatementResult {
@@ -155,7 +155,7 @@ impl FlightSqlService for Service {
         };
         let mut values = open.bound();
         if inline && open.takes_parameters() {
-            let sent = params::read_update(frames, &open.statement.parameters)
+            let sent = params::read_update(frames, params::Declared::by(&open.statement))
                 .await
                 .map_err(failed)?;
             if let Some(sent) = sent {

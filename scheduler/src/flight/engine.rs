@@ -127,12 +127,25 @@ pub struct Prepared {
     pub schema: SchemaRef,
     /// One nullable field per `$n`, in order, of the inferred type; `Null` where nothing says it.
     pub parameters: SchemaRef,
+    /// Which values of each parameter keep a type of their own. Those that are missing keep none.
+    pub keeps: Vec<Keeps>,
     /// Whether it gives rows and changes nothing, so that it may run again.
     pub is_query: bool,
     /// Whether the order of its rows means something.
     pub is_ordered: bool,
     /// Whatever the engine keeps so as not to plan again. It checks itself whether that still holds.
     pub plan: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// Which values of a parameter are not converted to the announced type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keeps {
+    #[default]
+    None,
+    /// Numbers that the announced type, which is one of numbers, does not hold.
+    LargerNumbers,
+    /// All but texts, which become what was announced.
+    Own,
 }
 
 impl Prepared {
@@ -231,6 +244,11 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Parses and plans, without running anything.
     async fn prepare(&self, session: SessionId, sql: &str) -> Result<Prepared>;
+
+    /// Plans a statement again with values for its parameters, which may decide about the types of its rows.
+    async fn prepare_bound(&self, _: SessionId, statement: &Prepared, _: &[ScalarValue]) -> Result<Prepared> {
+        Ok(statement.clone())
+    }
 
     /// Runs a statement once, with one value per parameter. For a query the stream's schema is the
     /// prepared one, unless a table has changed since.

@@ -2,15 +2,17 @@
 //!
 //! The engine behind it is an [`Engine`]; nothing here plans or runs anything. Reading order:
 //! [`engine`](Engine), `front` (what is served), `commands` (one method per command), `statement` and
-//! `prepared` (what is kept between calls), `query` (queries run), `ahead` (before they are fetched) and
+//! `prepared` (what is kept between calls), `query` (queries run), `announced` (rows in the columns that were announced), `ahead` (before they are fetched) and
 //! `parallel` (over several streams), `delivery` and `encode` (rows on their way out), `frames`,
-//! `params` and `ingest` (rows on their way in), `metadata`, `sql_info` and `types`, `actions` and `options`, `auth`,
+//! `params`, `convert` and `ingest` (rows on their way in), `metadata`, `sql_info` and `types`, `actions` and `options`, `auth`,
 //! `ticket`, `seal`.
 
 mod actions;
 mod ahead;
+mod announced;
 mod auth;
 mod commands;
+mod convert;
 mod delivery;
 mod encode;
 mod engine;
@@ -44,11 +46,12 @@ use watershed_core::clock::Clock;
 
 pub use delivery::Delivery;
 pub use engine::{
-    Credentials, Engine, Executed, Ingest, Login, Outcome, Prepared, Principal, Progress, RowStream,
+    Credentials, Engine, Executed, Ingest, Keeps, Login, Outcome, Prepared, Principal, Progress, RowStream,
     SessionKey, TableEntry, TableKind,
 };
 pub use front::Front;
 pub use metadata::CATALOG;
+pub(crate) use params::execute_each;
 pub use registry::Bounds;
 pub use wire::plain as plain_type;
 

@@ -16,7 +16,7 @@ use super::delivery::Delivery;
 use super::engine::{Prepared, Principal};
 use super::registry::{Bounds, Registry};
 use super::seal::Seal;
-use super::wire;
+use super::{params, wire};
 
 /// The values that a client bound last.
 pub(super) type Bound = Arc<Vec<RecordBatch>>;
@@ -87,7 +87,7 @@ impl PreparedStatements {
     }
 
     pub(super) fn bind(&self, handle: &[u8], open: &Open, values: Vec<RecordBatch>) {
-        let bytes: usize = values.iter().map(RecordBatch::get_array_memory_size).sum();
+        let bytes: usize = values.iter().map(params::size).sum();
         *open.bound.lock() = Arc::new(values);
         if let Ok(handle) = Uuid::from_slice(handle) {
             self.open.weigh(&handle, open.statement.weight() + bytes);

@@ -14,7 +14,7 @@ use watershed_core::partial::PartialNote;
 use watershed_core::{Error, Result};
 
 use super::engine::{Engine, Executed, Outcome, Prepared, RowStream};
-use super::params;
+use super::{announced, params};
 
 /// A query that can run, and run again.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl Query {
         let executed = self.engine.execute(self.session, &self.statement, values).await?;
         let notices = notes(&executed);
         match executed.outcome {
-            Outcome::Rows(rows) => Ok((rows, notices)),
+            Outcome::Rows(rows) => Ok((announced::rows(rows, &self.statement.schema)?, notices)),
             Outcome::Count(_) | Outcome::Done => Err(Error::internal("a query gave no rows, not even none")),
         }
     }

@@ -106,6 +106,8 @@ impl Statements {
         } = request;
         let mut notices = Notices::default();
         let mut records = -1;
+        let engine = self.engine.as_ref();
+        let statement = params::typed(engine, caller.session, statement, &parameters).await?;
         let (schema, work) = if statement.is_query {
             let streams = if statement.is_ordered {
                 1
@@ -160,8 +162,10 @@ impl Statements {
             return Ok(complete(info));
         }
         let bytes = weight(&request);
-        let schema = wire::result_schema(&request.statement.schema, request.delivery.views);
-        let query = self.query(caller, request.statement, request.parameters)?;
+        let engine = self.engine.as_ref();
+        let statement = params::typed(engine, caller.session, request.statement, &request.parameters).await?;
+        let schema = wire::result_schema(&statement.schema, request.delivery.views);
+        let query = self.query(caller, statement, request.parameters)?;
         let switch = Arc::<Switch>::default();
         let pending = Pending {
             schema,
@@ -357,11 +361,7 @@ impl Statements {
 
 /// Roughly the bytes that a request takes while it is kept.
 fn weight(request: &Requested) -> usize {
-    let bound: usize = request
-        .parameters
-        .iter()
-        .map(RecordBatch::get_array_memory_size)
-        .sum();
+    let bound: usize = request.parameters.iter().map(params::size).sum();
     request.statement.weight() + bound
 }
 

@@ -1,7 +1,7 @@
 //! `ALTER TABLE` and `DROP`.
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Location, Token};
 use watershed_core::error::{Error, Result};
 
 use super::ast::Statement;
@@ -69,9 +69,12 @@ impl Parser {
         if self.word("USER") {
             return self.alter_user();
         }
+        if self.keyword(Keyword::VIEW) {
+            return self.alter_view(start);
+        }
         if !self.keyword(Keyword::TABLE) {
             return Err(at(
-                Error::unsupported("ALTER is for tables and users")
+                Error::unsupported("ALTER is for tables, views and users")
                     .with_hint("CREATE OR REPLACE VIEW changes a view."),
                 start,
             ));
@@ -90,6 +93,24 @@ impl Parser {
             name,
             if_exists,
             alteration,
+        })
+    }
+
+    fn alter_view(&mut self, start: Location) -> Result<Statement> {
+        let if_exists = self.if_exists();
+        let name = self.object_name("the view's name")?;
+        if !self.keywords(&[Keyword::RENAME, Keyword::TO]) {
+            return Err(at(
+                Error::unsupported("ALTER VIEW takes RENAME TO and nothing else")
+                    .with_hint("CREATE OR REPLACE VIEW changes a view."),
+                start,
+            ));
+        }
+        let to = self.name("the new name")?;
+        Ok(Statement::AlterTable {
+            name,
+            if_exists,
+            alteration: Alteration::RenameView { to },
         })
     }
 

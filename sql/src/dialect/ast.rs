@@ -36,9 +36,11 @@ pub enum Statement {
     Delete(Box<Delete>),
     Update(Box<Update>),
     CreateTable(Box<CreateTable>),
-    /// The table's columns come from the query.
+    /// The table's columns come from the query, unless they are declared.
     CreateTableAs {
         table: Box<CreateTable>,
+        /// The names of the query's columns; empty where the query names them, or they are declared.
+        names: Vec<String>,
         query: Box<ast::Query>,
     },
     CreateExternalTable(Box<CreateExternalTable>),
@@ -85,7 +87,19 @@ pub enum Statement {
         schema: Option<String>,
         pattern: Option<String>,
     },
-    ShowSchemas,
+    ShowViews {
+        schema: Option<String>,
+        pattern: Option<String>,
+    },
+    ShowSchemas {
+        pattern: Option<String>,
+    },
+    ShowCatalogs {
+        pattern: Option<String>,
+    },
+    ShowFunctions {
+        pattern: Option<String>,
+    },
     ShowColumns {
         table: ObjectName,
     },
@@ -95,8 +109,26 @@ pub enum Statement {
     Describe {
         table: ObjectName,
     },
+    /// The columns of a query's result.
+    DescribeQuery(Box<ast::Query>),
+    /// Figures about each column of a query's result.
+    Summarize(Box<ast::Query>),
     Use {
         schema: String,
+    },
+    /// Keeps a statement under a name for as long as the session lasts.
+    Prepare {
+        name: String,
+        /// The statement as it was written.
+        text: String,
+    },
+    Execute {
+        name: String,
+        values: Vec<ast::Expr>,
+    },
+    /// `None` is all of them.
+    Deallocate {
+        name: Option<String>,
     },
     ShowSessions,
     /// Ends a statement that runs.

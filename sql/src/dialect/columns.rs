@@ -7,7 +7,7 @@ use watershed_storage::layout::Column;
 
 use super::error::at;
 use super::parser::Parser;
-use super::types::column_type;
+use super::types::declared_type;
 
 impl Parser {
     /// `(column, …, PRIMARY KEY (…))`: the columns and the key.
@@ -51,6 +51,9 @@ impl Parser {
             if !self.token(&Token::Comma) {
                 return Err(self.expected(", or ) after a column"));
             }
+            if self.token(&Token::RParen) {
+                return Ok((columns, key.unwrap_or_default()));
+            }
         }
     }
 
@@ -78,12 +81,13 @@ impl Parser {
         let start = self.here();
         let name = self.name("a column's name")?;
         let place = self.here();
-        let declared = self.inner(|parser| parser.parse_data_type())?;
-        let data_type = column_type(&declared).map_err(|error| match error.position() {
+        let declared = self.data_type()?;
+        let (data_type, limit) = declared_type(&declared).map_err(|error| match error.position() {
             Some(_) => error,
             None => at(error, place),
         })?;
         let mut column = Column::new(name, data_type);
+        column.limit = limit;
         let mut is_key = false;
         let mut said_null = false;
         loop {

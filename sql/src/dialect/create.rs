@@ -139,29 +139,41 @@ impl Parser {
             shard_map: None,
         };
         let declared = self.inner.peek_token_ref().token == Token::LParen;
-        let start = self.here();
-        if declared {
+        let mut names = Vec::new();
+        if declared && self.names_only() {
+            names = self.list(|parser| parser.name("a column's name"))?;
+        } else if declared {
             (table.columns, table.primary_key) = self.columns()?;
         }
+        let columns = table.columns.len();
         self.table_clauses(&mut table)?;
         if self.keyword(Keyword::AS) {
-            if declared {
+            if table.columns.len() > columns {
                 return Err(at(
-                    Error::unsupported("a table made from a query takes its columns from the query"),
-                    start,
+                    Error::unsupported("a table made from a query declares no columns in PARTITIONED BY"),
+                    self.here(),
                 )
-                .with_hint("Leave the columns out, or name and cast them in the query."));
+                .with_hint("Name columns of the query there."));
             }
             let query = self.query()?;
             return Ok(Statement::CreateTableAs {
                 table: Box::new(table),
+                names,
                 query,
             });
         }
-        if !declared {
+        if !declared || !names.is_empty() {
             return Err(self.expected("( and the columns, or AS and a query"));
         }
         Ok(Statement::CreateTable(Box::new(table)))
+    }
+
+    /// Whether the columns in brackets are names without types.
+    fn names_only(&self) -> bool {
+        matches!(
+            self.inner.peek_nth_token_ref(2).token,
+            Token::Comma | Token::RParen
+        )
     }
 
     fn table_clauses(&mut self, table: &mut CreateTable) -> Result<()> {

@@ -8,6 +8,8 @@ use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 
+use super::prefix;
+
 /// The dialect of every statement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grammar;
@@ -37,10 +39,21 @@ impl Grammar {
 }
 
 impl Dialect for Grammar {
-    /// Reads nothing itself, but counts.
-    fn parse_prefix(&self, _: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+    /// Counts, and reads what begins in a way of its own.
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
         OPERANDS_LEFT.set(OPERANDS_LEFT.get().saturating_sub(1));
-        Self::gave_up().then_some(Err(ParserError::RecursionLimitExceeded))
+        if Self::gave_up() {
+            return Some(Err(ParserError::RecursionLimitExceeded));
+        }
+        prefix::read(parser)
+    }
+
+    fn supports_trailing_commas(&self) -> bool {
+        true
+    }
+
+    fn supports_limit_comma(&self) -> bool {
+        true
     }
 
     /// Those of sqlparser's own, and what PostgreSQL reserves as well: a mistake within them is one, and no

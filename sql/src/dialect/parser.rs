@@ -13,7 +13,7 @@ use super::grammar::Grammar;
 use super::tokens::tokenize;
 use super::types::folded;
 use super::words::refused;
-use super::{balance, limits};
+use super::{balance, limits, standard};
 use crate::catalog::{CATALOG_NAME, ObjectName};
 
 /// sqlparser counts several levels for one of ours; the tokens were counted before, so that this only
@@ -22,6 +22,8 @@ const RECURSION_LIMIT: usize = limits::DEPTH_LIMIT * 8;
 
 /// Reads a text of statements with `;` between them.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
+    // Editors write it before the first character of a file.
+    let sql = sql.strip_prefix('\u{feff}').unwrap_or(sql);
     let (tokens, depth) = tokenize(sql)?;
     limits::with_stack(depth, || statements(sql, tokens))
 }
@@ -120,8 +122,12 @@ impl Parser {
             Keyword::RESET => self.reset(),
             Keyword::USE => self.use_schema(),
             Keyword::KILL => self.kill(lines),
+            Keyword::PREPARE => self.prepare(lines),
+            Keyword::EXECUTE => self.execute(),
+            Keyword::DEALLOCATE => self.deallocate(),
             Keyword::GRANT => self.grant(),
             Keyword::REVOKE => self.revoke(),
+            _ if word.value.eq_ignore_ascii_case("summarize") => self.summarize(),
             _ => Err(refused(&word.value, token.span.start)),
         }
     }
@@ -136,6 +142,7 @@ impl Parser {
     /// A query, its conditions balanced.
     pub(super) fn query(&mut self) -> Result<Box<Query>> {
         let mut query = self.inner.parse_query().map_err(from_parser)?;
+        standard::rewrite(&mut query)?;
         balance::balance(&mut *query);
         super::query::check(&query)?;
         Ok(query)
@@ -230,11 +237,11 @@ impl Parser {
         object_name(parts, start)
     }
 
-    /// `(item, item, …)` with at least one item.
+    /// `(item, item, …)` with at least one item. A comma may stand behind the last.
     pub(super) fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         self.expect_token(&Token::LParen)?;
         let mut items = vec![item(self)?];
-        while self.token(&Token::Comma) {
+        while self.token(&Token::Comma) && self.inner.peek_token_ref().token != Token::RParen {
             items.push(item(self)?);
         }
         self.expect_token(&Token::RParen)?;

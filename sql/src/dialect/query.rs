@@ -82,6 +82,7 @@ impl Parser {
                 start,
             ));
         };
+        super::standard::rewrite(&mut source)?;
         super::balance::balance(&mut *source);
         check(&source)?;
         Ok(Statement::Insert(Box::new(Insert {
@@ -127,4 +128,49 @@ pub(crate) fn read_name(name: &ast::ObjectName) -> Result<crate::catalog::Object
         return Err(syntax(format!("{name} is no name"), start));
     }
     object_name(idents.into_iter().map(folded).collect(), start)
+}
+
+/// An INSERT of one row whose values are parameters and nothing else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InsertedRow {
+    pub table: crate::catalog::ObjectName,
+    /// Empty where none were named.
+    pub columns: Vec<String>,
+    /// The number of each value's parameter.
+    pub parameters: Vec<usize>,
+}
+
+/// Reads SQL text as such an INSERT. None if it is anything else.
+pub fn inserted_row(sql: &str) -> Result<Option<InsertedRow>> {
+    let mut parsed = super::parse(sql)?;
+    let Some(Statement::Insert(insert)) = parsed.pop().map(|parsed| parsed.statement) else {
+        return Ok(None);
+    };
+    let source = &insert.source;
+    let plain = source.with.is_none()
+        && source.order_by.is_none()
+        && source.limit_clause.is_none()
+        && source.fetch.is_none();
+    let SetExpr::Values(values) = source.body.as_ref() else {
+        return Ok(None);
+    };
+    let ([row], true, true) = (values.rows.as_slice(), plain, parsed.is_empty()) else {
+        return Ok(None);
+    };
+    let parameters: Option<Vec<usize>> = row.content.iter().map(parameter).collect();
+    Ok(parameters.map(|parameters| InsertedRow {
+        table: insert.table.clone(),
+        columns: insert.columns.iter().map(|(name, _)| name.clone()).collect(),
+        parameters,
+    }))
+}
+
+fn parameter(value: &ast::Expr) -> Option<usize> {
+    match value {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::Placeholder(id) => id.strip_prefix('$')?.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
 }

@@ -1,13 +1,14 @@
 //! `SHOW`, `DESCRIBE`, `EXPLAIN`: what there is, and what would be done.
 
 use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::Token;
 use watershed_core::error::{Error, Result};
 use watershed_core::settings::TIME_ZONE;
 
 use super::ast::Statement;
 use super::create::schema_only;
 use super::error::at;
-use super::parser::{Lines, Parser};
+use super::parser::{Lines, Parser, parse_query};
 
 impl Parser {
     pub(super) fn show(&mut self) -> Result<Statement> {
@@ -18,15 +19,29 @@ impl Parser {
             } else {
                 None
             };
-            let pattern = if self.keyword(Keyword::LIKE) {
-                Some(self.string("a pattern in single quotes")?)
+            let pattern = self.pattern()?;
+            return Ok(Statement::ShowTables { schema, pattern });
+        }
+        if self.word("VIEWS") {
+            let schema = if self.of() {
+                Some(schema_only(&self.object_name("a schema's name")?)?)
             } else {
                 None
             };
-            return Ok(Statement::ShowTables { schema, pattern });
+            let pattern = self.pattern()?;
+            return Ok(Statement::ShowViews { schema, pattern });
         }
         if self.keyword(Keyword::SCHEMAS) || self.keyword(Keyword::DATABASES) {
-            return Ok(Statement::ShowSchemas);
+            let pattern = self.pattern()?;
+            return Ok(Statement::ShowSchemas { pattern });
+        }
+        if self.word("CATALOGS") {
+            let pattern = self.pattern()?;
+            return Ok(Statement::ShowCatalogs { pattern });
+        }
+        if self.word("FUNCTIONS") {
+            let pattern = self.pattern()?;
+            return Ok(Statement::ShowFunctions { pattern });
         }
         if self.word("SESSIONS") {
             return Ok(Statement::ShowSessions);
@@ -63,16 +78,49 @@ impl Parser {
         })
     }
 
+    fn pattern(&mut self) -> Result<Option<String>> {
+        if self.keyword(Keyword::LIKE) {
+            return self.string("a pattern in single quotes").map(Some);
+        }
+        Ok(None)
+    }
+
     fn of(&mut self) -> bool {
         self.keyword(Keyword::FROM) || self.keyword(Keyword::IN)
     }
 
     pub(super) fn describe(&mut self) -> Result<Statement> {
         self.inner.advance_token();
+        if self.at_query() {
+            return self.query().map(Statement::DescribeQuery);
+        }
         self.keyword(Keyword::TABLE);
         Ok(Statement::Describe {
             table: self.object_name("a table's name")?,
         })
+    }
+
+    /// `SUMMARIZE table` or `SUMMARIZE query`.
+    pub(super) fn summarize(&mut self) -> Result<Statement> {
+        self.inner.advance_token();
+        if self.at_query() {
+            return self.query().map(Statement::Summarize);
+        }
+        self.keyword(Keyword::TABLE);
+        let name = self.object_name("a table's name, or a query")?;
+        let query = parse_query(&format!("SELECT * FROM {name}"))?;
+        Ok(Statement::Summarize(query))
+    }
+
+    fn at_query(&self) -> bool {
+        match &self.inner.peek_token_ref().token {
+            Token::LParen => true,
+            Token::Word(word) if word.quote_style.is_none() => matches!(
+                word.keyword,
+                Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::FROM
+            ),
+            _ => false,
+        }
     }
 
     pub(super) fn explain(&mut self, lines: &Lines<'_>) -> Result<Statement> {

@@ -84,7 +84,7 @@ fn columns(columns: &[Column], key: &[String]) -> String {
     let mut lines: Vec<String> = columns
         .iter()
         .map(|column| {
-            let mut line = format!("  {} {}", identifier(&column.name), column.data_type.sql());
+            let mut line = format!("  {} {}", identifier(&column.name), column.sql_type());
             if !column.nullable && !key.contains(&column.name) {
                 line.push_str(" NOT NULL");
             }

@@ -7,8 +7,29 @@ use super::error::{at, syntax};
 
 /// The words that statements begin with, for completion and hints.
 pub const STATEMENT_KEYWORDS: &[&str] = &[
-    "ALTER", "CREATE", "DELETE", "DESCRIBE", "DROP", "EXPLAIN", "GRANT", "INSERT", "KILL", "RESET", "REVOKE",
-    "SELECT", "SET", "SHOW", "TABLE", "UPDATE", "USE", "VALUES", "WITH",
+    "ALTER",
+    "CREATE",
+    "DEALLOCATE",
+    "DELETE",
+    "DESCRIBE",
+    "DROP",
+    "EXECUTE",
+    "EXPLAIN",
+    "GRANT",
+    "INSERT",
+    "KILL",
+    "PREPARE",
+    "RESET",
+    "REVOKE",
+    "SELECT",
+    "SET",
+    "SHOW",
+    "SUMMARIZE",
+    "TABLE",
+    "UPDATE",
+    "USE",
+    "VALUES",
+    "WITH",
 ];
 
 /// Further words of statements, for completion.
@@ -104,9 +125,6 @@ pub(super) fn refused(word: &str, start: Location) -> Error {
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "END" | "SAVEPOINT" | "RELEASE" | "ABORT" => {
             later(Some("Each statement commits by itself."))
         }
-        "PREPARE" | "EXECUTE" | "DEALLOCATE" => later(Some(
-            "Prepare statements through the driver; parameters are ? or $1.",
-        )),
         "COPY" => later(Some(
             "Use CREATE EXTERNAL TABLE and INSERT … SELECT to load files.",
         )),

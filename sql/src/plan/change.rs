@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast::{self, SelectItem, SetExpr};
 use watershed_core::error::{Result, SqlState};
 use watershed_storage::layout::Column;
 
 use super::names::Names;
-use super::{Plan, PlanContext, insert, query};
+use super::{Plan, PlanContext, insert, parameters, query};
 use crate::authorize::Need;
 use crate::catalog::{LiveDef, Object, ObjectName, Privilege};
 use crate::dialect::{Delete, Update};
@@ -28,21 +27,20 @@ pub(super) async fn update(update: Update, context: &PlanContext<'_>) -> Result<
         .collect();
     let names = Names::load(&*update.rows, context.current_schema, context, &[]).await?;
     let types = insert::parameter_types(values(&update.rows).zip(targets));
-    let mut planner = PlannerContext::new().with_prepare_param_data_types(types);
-    let source = query::to_plan_with_any_names(&update.rows, &names, &mut planner)?;
-
     let width = table.columns.len();
-    let mut exprs = Vec::with_capacity(width * 2);
-    for (index, column) in table.columns.iter().enumerate() {
-        exprs.push(query::column(&source, index).alias(format!("old {}", column.name)));
-    }
-    for (index, column) in table.columns.iter().enumerate() {
-        let assigned = given.iter().position(|place| *place == index);
-        let from = assigned.map_or(index, |value| width + value);
-        exprs.push(insert::value(&source, from, column)?.alias(&column.name));
-    }
-    let plan = query::temporal(insert::project(source, exprs)?, context)?;
-    let input = query::typed(plan, context)?;
+    let input = parameters::plan(&update.rows, &types, context, |rows, planner| {
+        let source = query::to_plan_with_any_names(rows, &names, planner)?;
+        let mut exprs = Vec::with_capacity(width * 2);
+        for (index, column) in table.columns.iter().enumerate() {
+            exprs.push(query::column(&source, index).alias(format!("old {}", column.name)));
+        }
+        for (index, column) in table.columns.iter().enumerate() {
+            let assigned = given.iter().position(|place| *place == index);
+            let from = assigned.map_or(index, |value| width + value);
+            exprs.push(insert::value(&source, from, column)?.alias(&column.name));
+        }
+        query::temporal(insert::project(source, exprs)?, context)
+    })?;
     Ok(Plan::UpdateLive { table, input })
 }
 

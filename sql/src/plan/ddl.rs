@@ -9,7 +9,7 @@ use watershed_storage::layout::{
 };
 
 use super::names::Names;
-use super::{Plan, PlanContext, generated, insert, query};
+use super::{Plan, PlanContext, generated, insert, parameters, query};
 use crate::catalog::{ExternalDef, Op, ShardMapChoice, builtin_form, settle};
 use crate::dialect::{CreateExternalTable, CreateTable, Statement};
 
@@ -25,14 +25,38 @@ pub(super) async fn create_table(table: CreateTable, context: &PlanContext<'_>) 
 
 pub(super) async fn create_table_as(
     table: CreateTable,
+    columns: Vec<String>,
     source: Box<Query>,
     context: &PlanContext<'_>,
 ) -> Result<Plan> {
     let names = Names::load(&*source, context.current_schema, context, &[]).await?;
     let schema = table.name.schema_or(context.current_schema).to_owned();
-    let plan = query::plan_body(&source, context.current_schema, context, &[]).await?;
-    let plan = query::finish(plan, context)?;
-    let columns = columns_of(&plan)?;
+    let plan = parameters::plan(&source, &[], context, |source, planner| {
+        query::temporal(query::to_plan(source, &names, planner)?, context)
+    })?;
+    let plan = query::rename(plan, &columns)?;
+    let columns = if table.columns.is_empty() {
+        columns_of(&plan)?
+    } else {
+        for column in &table.columns {
+            generated::check(column, &table.columns, &names)?;
+        }
+        table.columns.clone()
+    };
+    // Generated columns are computed, all others come from the query.
+    let places: Vec<usize> = (0..columns.len())
+        .filter(|place| columns[*place].generated.is_none())
+        .collect();
+    let width = plan.schema().fields().len();
+    if width != places.len() {
+        return Err(Error::new(
+            SqlState::InvalidTableDefinition,
+            format!(
+                "{} columns are declared, but the query gives {width}",
+                places.len()
+            ),
+        ));
+    }
     let layout = layout(&table, columns, context)?;
     let exists = context.catalog.object(&schema, &table.name.name).is_some() && !table.or_replace;
     if exists && !table.if_not_exists {
@@ -45,7 +69,6 @@ pub(super) async fn create_table_as(
             .with_hint("Write IF NOT EXISTS to go on, or drop it first."));
     }
     context.catalog.check_schema(&schema, table.name.position)?;
-    let places: Vec<usize> = (0..layout.columns.len()).collect();
     let input = insert::assign(plan, &places, &layout.columns, &names, context)?;
     let input = query::typed(input, context)?;
     let op = operation(table, layout.clone(), context);
@@ -254,8 +277,12 @@ fn find<'c>(columns: &'c [Column], name: &str, what: &str) -> Result<&'c Column>
     })
 }
 
-pub(super) fn create_external(table: CreateExternalTable, context: &PlanContext<'_>) -> Result<Plan> {
+pub(super) fn create_external(mut table: CreateExternalTable, context: &PlanContext<'_>) -> Result<Plan> {
     check_columns(&table.columns)?;
+    // Nobody checks the values in others' files.
+    for column in &mut table.columns {
+        column.limit = None;
+    }
     if !table.columns.is_empty() {
         for name in &table.partition_by {
             find(&table.columns, name, "PARTITIONED BY")?;

@@ -1,9 +1,8 @@
 //! `INSERT`: rows in the table's own columns, in their order and of their types.
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
-use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast::{self, Query, SetExpr, Value, ValueWithSpan};
 use std::sync::Arc;
 use watershed_core::error::{Error, Position, Result, SqlState, nearest};
@@ -11,7 +10,7 @@ use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::{Column, ColumnType};
 
 use super::names::Names;
-use super::{Plan, PlanContext, generated, literals, query};
+use super::{Plan, PlanContext, generated, literals, parameters, query};
 use crate::authorize::Need;
 use crate::catalog::{Object, ObjectName, Privilege};
 use crate::dialect::Insert;
@@ -50,7 +49,7 @@ pub(super) async fn plan(insert: Insert, context: &PlanContext<'_>) -> Result<Pl
 async fn input(mut insert: Insert, columns: &[Column], context: &PlanContext<'_>) -> Result<LogicalPlan> {
     let given = given(&insert.table, &insert.columns, columns)?;
     let names = Names::load(&*insert.source, context.current_schema, context, &[]).await?;
-    let mut planner = PlannerContext::new();
+    let mut assigned = Vec::new();
     let targets: Vec<&Column> = given.iter().filter_map(|index| columns.get(*index)).collect();
     if let SetExpr::Values(values) = insert.source.body.as_mut() {
         for row in &values.rows {
@@ -60,15 +59,20 @@ async fn input(mut insert: Insert, columns: &[Column], context: &PlanContext<'_>
         }
         let types: Vec<&ColumnType> = targets.iter().map(|column| &column.data_type).collect();
         literals::arrays(&mut insert.source.body, &types)?;
-        planner = values_context(&insert.source, &targets)?;
+        assigned = assigned_types(&insert.source, &targets);
     }
-    let source = query::to_plan_with_any_names(&insert.source, &names, &mut planner)?;
-    let width = source.schema().fields().len();
-    if width != targets.len() {
-        return Err(count(width, targets.len(), insert.columns.is_empty()));
-    }
-    let plan = assign(source, &given, columns, &names, context)?;
-    query::typed(plan, context)
+    let is_values = matches!(insert.source.body.as_ref(), SetExpr::Values(_));
+    parameters::plan(&insert.source, &assigned, context, |source, planner| {
+        if is_values {
+            planner.set_table_schema(Some(values_schema(&targets)?));
+        }
+        let source = query::to_plan_with_any_names(source, &names, planner)?;
+        let width = source.schema().fields().len();
+        if width != targets.len() {
+            return Err(count(width, targets.len(), insert.columns.is_empty()));
+        }
+        assign(source, &given, columns, &names, context)
+    })
 }
 
 /// The place in the table of each column that is given a value: of all of them where none is named.
@@ -125,24 +129,26 @@ fn count(given: usize, wanted: usize, whole: bool) -> Error {
     }
 }
 
-/// Lets `VALUES` be read as the table's columns: texts become what the column is, parameters too.
-fn values_context(source: &Query, targets: &[&Column]) -> Result<PlannerContext> {
-    let types = match source.body.as_ref() {
+/// The types of the parameters in `VALUES` that go into columns as they are.
+fn assigned_types(source: &Query, targets: &[&Column]) -> Vec<Option<FieldRef>> {
+    match source.body.as_ref() {
         SetExpr::Values(values) => {
             let cells = values.rows.iter().flat_map(|row| row.content.iter().zip(targets));
             parameter_types(cells.map(|(value, target)| (value, *target)))
         }
         _ => Vec::new(),
-    };
+    }
+}
+
+/// Lets `VALUES` be read as the table's columns: texts become what the column is.
+fn values_schema(targets: &[&Column]) -> Result<DFSchemaRef> {
     let fields: Vec<_> = targets
         .iter()
         .map(|column| column.field().with_nullable(true))
         .collect();
     let schema =
         DFSchema::from_unqualified_fields(fields.into(), Default::default()).map_err(from_datafusion)?;
-    let mut planner = PlannerContext::new().with_prepare_param_data_types(types);
-    planner.set_table_schema(Some(Arc::new(schema)));
-    Ok(planner)
+    Ok(Arc::new(schema))
 }
 
 /// The types of parameters that are given to columns as they are.
@@ -269,7 +275,7 @@ fn check_assignable(from: &DataType, column: &Column) -> Result<()> {
         format!(
             "column \"{}\" is {}, but is given {given}",
             column.name,
-            column.data_type.sql()
+            column.sql_type()
         ),
     )
     .with_hint("Convert the value with CAST."))

@@ -4,8 +4,8 @@
 //! we promise is put right in [`temporal`], before its own rules see the plan.
 
 mod change;
-mod current_user;
 mod ddl;
+mod describe;
 mod distinct_names;
 mod error;
 mod explain;
@@ -14,14 +14,17 @@ mod information_schema;
 mod ingest;
 mod insert;
 mod literals;
+mod macros;
 mod names;
 mod now;
 mod parameters;
 mod principals;
 mod query;
+mod routines;
 mod rows;
 mod scopes;
 mod session;
+mod session_words;
 mod show;
 mod temporal;
 mod types;
@@ -29,12 +32,11 @@ mod views;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::scalar::ScalarValue;
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_core::id::StatementId;
 use watershed_core::settings::Settings;
@@ -46,6 +48,7 @@ use crate::dialect::Statement;
 
 pub use explain::{explain_cache_schema, explain_schema};
 pub use ingest::{Ingest, IngestMode, ingest};
+pub use parameters::{Firmness, Parameter, Parameters, constants};
 pub use principals::Credential;
 pub use query::object_schema;
 
@@ -71,6 +74,7 @@ pub struct PlanContext<'a> {
     pub access: &'a Access,
     /// Takes down what the statement itself needs. `None` within views.
     pub noted: Option<&'a Noted>,
+    pub parameters: &'a Parameters,
 }
 
 impl PlanContext<'_> {
@@ -137,6 +141,14 @@ pub enum Plan {
     Kill {
         statement: StatementId,
     },
+    Prepare {
+        name: String,
+        text: String,
+    },
+    /// `None` forgets all of them.
+    Deallocate {
+        name: Option<String>,
+    },
     Credential(Credential),
 }
 
@@ -168,6 +180,8 @@ impl Plan {
             | Self::Set { .. }
             | Self::Use { .. }
             | Self::Kill { .. }
+            | Self::Prepare { .. }
+            | Self::Deallocate { .. }
             | Self::Credential(_) => false,
         }
     }
@@ -188,36 +202,30 @@ impl Plan {
             | Self::Set { .. }
             | Self::Use { .. }
             | Self::Kill { .. }
+            | Self::Prepare { .. }
+            | Self::Deallocate { .. }
             | Self::Credential(_) => Arc::new(Schema::empty()),
         }
     }
 
-    /// The types of `$1` to `$n`, in that order. `None` for a number that the statement skips.
-    pub fn parameter_types(&self) -> Result<Vec<Option<DataType>>> {
-        match self.logical() {
-            Some(plan) => parameters::types(plan),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// The plan with its parameters replaced by values, cast to the parameters' types; times without a
-    /// zone are in the session's.
-    pub fn bind(self, params: &[ScalarValue], zone: &str) -> Result<Plan> {
-        let types = self.parameter_types()?;
-        if types.len() != params.len() {
+    /// The plan with its parameters replaced by the values that it was planned with, cast to the parameters'
+    /// types; times without a zone are in the session's.
+    pub fn bind(self, parameters: &Parameters, zone: &str) -> Result<Plan> {
+        let given = parameters.values().unwrap_or_default();
+        let expected = parameters.found().len();
+        if expected != given.len() {
             return Err(Error::new(
                 SqlState::UndefinedParameter,
                 format!(
-                    "the statement has {} parameters, but {} values were given",
-                    types.len(),
-                    params.len()
+                    "the statement has {expected} parameters, but {} values were given",
+                    given.len()
                 ),
             ));
         }
-        if types.is_empty() {
+        let Some(plan) = self.logical().filter(|_| expected > 0) else {
             return Ok(self);
-        }
-        let values = parameters::values(&types, params, zone)?;
+        };
+        let values = parameters::values(&parameters::types(plan)?, given, zone)?;
         self.map_logical(|plan| crate::dialect::with_room(|| parameters::replace(plan, &values)))
     }
 
@@ -231,9 +239,13 @@ impl Plan {
             | Self::DeleteLive { input: plan, .. }
             | Self::UpdateLive { input: plan, .. } => Some(plan),
             Self::Explain { plan, .. } => plan.logical(),
-            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Kill { .. } | Self::Credential(_) => {
-                None
-            }
+            Self::Ddl(_)
+            | Self::Set { .. }
+            | Self::Use { .. }
+            | Self::Kill { .. }
+            | Self::Prepare { .. }
+            | Self::Deallocate { .. }
+            | Self::Credential(_) => None,
         }
     }
 
@@ -275,9 +287,13 @@ impl Plan {
                     plan: Box::new(plan.map_logical(f)?),
                 }
             }
-            Self::Ddl(_) | Self::Set { .. } | Self::Use { .. } | Self::Kill { .. } | Self::Credential(_) => {
-                self
-            }
+            Self::Ddl(_)
+            | Self::Set { .. }
+            | Self::Use { .. }
+            | Self::Kill { .. }
+            | Self::Prepare { .. }
+            | Self::Deallocate { .. }
+            | Self::Credential(_) => self,
         })
     }
 }
@@ -308,7 +324,9 @@ pub async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pla
         } => explain::plan(analyze, verbose, *statement, context).await,
         Statement::ExplainCache(statement) => explain::cache(*statement, context).await,
         Statement::CreateTable(table) => ddl::create_table(*table, context).await,
-        Statement::CreateTableAs { table, query } => ddl::create_table_as(*table, query, context).await,
+        Statement::CreateTableAs { table, names, query } => {
+            ddl::create_table_as(*table, names, query, context).await
+        }
         Statement::CreateExternalTable(table) => ddl::create_external(*table, context),
         Statement::CreateView(view) => views::create(*view, context).await,
         Statement::CreateSchema { .. }
@@ -319,11 +337,18 @@ pub async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pla
         Statement::Set { .. } | Statement::Use { .. } | Statement::Kill { .. } => {
             session::plan(statement, context)
         }
+        Statement::DescribeQuery(query) => describe::query(&query, context).await,
+        Statement::Summarize(query) => describe::summarize(&query, context).await,
+        Statement::Prepare { .. } | Statement::Deallocate { .. } => session::plan(statement, context),
+        Statement::Execute { .. } => Err(Error::internal("EXECUTE was planned without its statement")),
         Statement::ShowSessions => show::sessions(context).await,
         Statement::ShowVariable { .. }
         | Statement::ShowAll
         | Statement::ShowTables { .. }
-        | Statement::ShowSchemas
+        | Statement::ShowViews { .. }
+        | Statement::ShowSchemas { .. }
+        | Statement::ShowCatalogs { .. }
+        | Statement::ShowFunctions { .. }
         | Statement::ShowColumns { .. }
         | Statement::ShowCreate { .. }
         | Statement::Describe { .. } => show::plan(statement, context).await,

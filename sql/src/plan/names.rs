@@ -18,7 +18,7 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::into_datafusion;
 
 use super::types::Types;
-use super::{PlanContext, current_user, information_schema, now, query, scopes};
+use super::{PlanContext, information_schema, now, query, scopes, session_words};
 use crate::authorize::Need;
 use crate::catalog::{
     CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
@@ -40,6 +40,8 @@ pub(super) struct Names<'a> {
     sources: HashMap<Key, Result<Arc<dyn TableSource>>>,
     /// Who asks.
     principal: &'a str,
+    /// The session's current schema.
+    schema: &'a str,
 }
 
 /// The views being expanded, outermost first.
@@ -53,6 +55,7 @@ impl<'a> Names<'a> {
             types: Arc::new(Types),
             sources: HashMap::new(),
             principal: context.access.principal(),
+            schema: context.current_schema,
         }
     }
 
@@ -249,7 +252,7 @@ impl ContextProvider for Names<'_> {
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         now::function(name)
-            .or_else(|| current_user::function(name, self.principal))
+            .or_else(|| session_words::function(name, self.principal, self.schema))
             .or_else(|| self.state.scalar_functions().get(name).cloned())
     }
 

@@ -22,7 +22,7 @@ static NOW: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
 
 /// The function, under any of its names.
 pub(super) fn function(name: &str) -> Option<Arc<ScalarUDF>> {
-    matches!(name, "now" | "current_timestamp").then(|| Arc::clone(&NOW))
+    matches!(name, "now" | "current_timestamp" | "localtimestamp").then(|| Arc::clone(&NOW))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

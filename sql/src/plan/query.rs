@@ -16,7 +16,7 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::from_datafusion;
 
 use super::names::{self, Expanding, Names};
-use super::{PlanContext, distinct_names, error, parameters, temporal};
+use super::{PlanContext, distinct_names, error, macros, parameters, temporal};
 use crate::catalog::Object;
 use crate::dialect::with_room;
 
@@ -26,8 +26,10 @@ pub(super) async fn plan(statement: &ast::Statement, context: &PlanContext<'_>) 
         return Err(Error::internal("a statement that is no query was planned as one"));
     };
     let names = Names::load(&**query, context.current_schema, context, &[]).await?;
-    let plan = to_plan_with_any_names(query, &names, &mut PlannerContext::new())?;
-    finish(plan, context).map_err(|error| error::at_query(error, query))
+    parameters::plan(query, &[], context, |query, planner| {
+        temporal(to_plan_with_any_names(query, &names, planner)?, context)
+    })
+    .map_err(|error| error::at_query(error, query))
 }
 
 /// Plans a query as a part of another, of a view or of a table: not typed yet.
@@ -41,6 +43,14 @@ pub(super) async fn plan_body(
     with_room(|| {
         let planned = to_logical(Box::new(query.clone()), &names, &mut PlannerContext::new());
         planned.map_err(|found| error::refine(found, query, &names))
+    })
+}
+
+/// What DataFusion makes of a query whose columns become those of a table, and so have distinct names.
+pub(super) fn to_plan(query: &Query, names: &Names<'_>, planner: &mut PlannerContext) -> Result<LogicalPlan> {
+    with_room(|| {
+        to_logical(Box::new(query.clone()), names, planner)
+            .map_err(|found| error::refine(found, query, names))
     })
 }
 
@@ -64,10 +74,11 @@ pub(super) fn to_plan_with_any_names(
 }
 
 fn to_logical(
-    query: Box<Query>,
+    mut query: Box<Query>,
     names: &Names<'_>,
     planner: &mut PlannerContext,
 ) -> datafusion::common::Result<LogicalPlan> {
+    macros::expand(&mut query);
     planner_of(names).sql_statement_to_plan_with_context(ast::Statement::Query(query), planner)
 }
 
@@ -91,21 +102,14 @@ pub(super) fn temporal(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<L
     with_room(|| temporal::rewrite(plan, context.settings.time_zone()).map_err(from_datafusion))
 }
 
-/// Types a plan, its parameters too.
+/// Types a plan whose parameters have types.
 pub(super) fn typed(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<LogicalPlan> {
-    let analyze = |plan: LogicalPlan| {
+    with_room(|| {
         context
             .state
             .analyzer()
             .execute_and_check(plan, context.state.config_options(), |_, _| {})
             .map_err(from_datafusion)
-    };
-    with_room(|| {
-        if parameters::any(&plan)? {
-            parameters::guess(plan, analyze)
-        } else {
-            analyze(plan)
-        }
     })
 }
 

@@ -34,6 +34,18 @@ impl From<Option<String>> for Cell {
     }
 }
 
+/// Columns that are numbers, whether or not there is a row.
+const NUMBERS: [&str; 8] = [
+    "ordinal_position",
+    "position_in_unique_constraint",
+    "character_maximum_length",
+    "character_octet_length",
+    "numeric_precision",
+    "numeric_precision_radix",
+    "numeric_scale",
+    "datetime_precision",
+];
+
 /// A row per item, with a cell for every name.
 pub(super) fn provider(names: &[&str], rows: &[Vec<Cell>]) -> Result<Arc<dyn TableProvider>> {
     let columns: Vec<(Field, ArrayRef)> = names
@@ -42,7 +54,7 @@ pub(super) fn provider(names: &[&str], rows: &[Vec<Cell>]) -> Result<Arc<dyn Tab
         .map(|(index, name)| {
             let cells = || rows.iter().map(|row| row.get(index));
             let numbers = cells().any(|cell| matches!(cell, Some(Cell::Number(_))));
-            if numbers || *name == "ordinal_position" {
+            if numbers || NUMBERS.contains(name) {
                 let array: Int64Array = cells()
                     .map(|cell| match cell {
                         Some(Cell::Number(number)) => Some(*number),

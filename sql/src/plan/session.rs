@@ -21,6 +21,8 @@ pub(super) fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pl
             context.catalog.check_schema(&schema, None)?;
             Ok(Plan::Use { schema })
         }
+        Statement::Prepare { name, text } => Ok(Plan::Prepare { name, text }),
+        Statement::Deallocate { name } => Ok(Plan::Deallocate { name }),
         Statement::Kill { statement } => match statement.parse() {
             Ok(statement) => Ok(Plan::Kill { statement }),
             Err(_) => Err(Error::new(

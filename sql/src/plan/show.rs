@@ -1,14 +1,15 @@
 //! `SHOW` and `DESCRIBE`: the catalog and the session, as rows.
 
+use arrow::datatypes::{Field, Schema};
 use datafusion::logical_expr::LogicalPlan;
 use watershed_core::error::{Error, Result};
 use watershed_core::settings::SETTINGS;
-use watershed_storage::layout::ColumnType;
+use watershed_storage::layout::{ColumnType, JSON_TYPE, TYPE_METADATA};
 
 use super::rows::{self, Cell};
-use super::{Plan, PlanContext, information_schema, query};
+use super::{Plan, PlanContext, information_schema, query, routines};
 use crate::authorize::Need;
-use crate::catalog::{Object, ObjectName, Scope};
+use crate::catalog::{CATALOG_NAME, Object, ObjectName, Scope};
 use crate::dialect::{Statement, parse_query, show_create};
 
 pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Plan> {
@@ -16,16 +17,16 @@ pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Res
         Statement::ShowVariable { name } => variable(&name, context)?,
         Statement::ShowAll => all(context)?,
         Statement::ShowTables { schema, pattern } => tables(schema.as_deref(), pattern.as_deref(), context)?,
-        Statement::ShowSchemas => {
-            let rows: Vec<Vec<Cell>> = context
-                .catalog
-                .schemas()
-                .into_iter()
-                .filter(|schema| context.access.sees_schema(schema))
-                .map(|schema| vec![schema.into()])
-                .collect();
-            rows::plan("schemas", &["schema_name"], &rows)?
+        Statement::ShowViews { schema, pattern } => views(schema.as_deref(), pattern.as_deref(), context)?,
+        Statement::ShowSchemas { pattern } => {
+            let schemas = context.catalog.schemas().into_iter();
+            let seen = schemas.filter(|schema| context.access.sees_schema(schema));
+            names("schema_name", seen, pattern.as_deref())?
         }
+        Statement::ShowCatalogs { pattern } => {
+            names("catalog_name", std::iter::once(CATALOG_NAME), pattern.as_deref())?
+        }
+        Statement::ShowFunctions { pattern } => functions(pattern.as_deref(), context)?,
         Statement::ShowColumns { table } | Statement::Describe { table } => describe(&table, context).await?,
         Statement::ShowCreate { table } => {
             let object = context.catalog.resolve(&table, context.current_schema)?;
@@ -84,6 +85,39 @@ fn tables(schema: Option<&str>, pattern: Option<&str>, context: &PlanContext<'_>
     rows::plan("tables", &["table_schema", "table_name", "table_type"], &rows)
 }
 
+fn views(schema: Option<&str>, pattern: Option<&str>, context: &PlanContext<'_>) -> Result<LogicalPlan> {
+    let schema = schema.unwrap_or(context.current_schema);
+    context.catalog.check_schema(schema, None)?;
+    let rows: Vec<Vec<Cell>> = information_schema::tables_of(schema, context)
+        .into_iter()
+        .filter(|(name, kind)| *kind == "VIEW" && pattern.is_none_or(|pattern| like(name, pattern)))
+        .map(|(name, _)| vec![schema.into(), name.into()])
+        .collect();
+    rows::plan("views", &["table_schema", "view_name"], &rows)
+}
+
+fn functions(pattern: Option<&str>, context: &PlanContext<'_>) -> Result<LogicalPlan> {
+    let rows: Vec<Vec<Cell>> = routines::all(context)
+        .into_iter()
+        .filter(|(name, _)| pattern.is_none_or(|pattern| like(name, pattern)))
+        .map(|(name, kind)| vec![name.into(), kind.into()])
+        .collect();
+    rows::plan("functions", &["function_name", "function_type"], &rows)
+}
+
+/// One column of names, those that match the pattern.
+fn names<'n>(
+    column: &str,
+    names: impl Iterator<Item = &'n str>,
+    pattern: Option<&str>,
+) -> Result<LogicalPlan> {
+    let rows: Vec<Vec<Cell>> = names
+        .filter(|name| pattern.is_none_or(|pattern| like(name, pattern)))
+        .map(|name| vec![name.into()])
+        .collect();
+    rows::plan("names", &[column], &rows)
+}
+
 /// SQL's LIKE over characters, in time that a pattern of many `%` does not blow up.
 fn like(text: &str, pattern: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
@@ -123,68 +157,59 @@ fn like(text: &str, pattern: &str) -> bool {
     matched.last().copied().unwrap_or_default()
 }
 
+/// The columns of what `DESCRIBE` gives.
+const NAMES: [&str; 6] = [
+    "column_name",
+    "data_type",
+    "is_nullable",
+    "key",
+    "generated",
+    "comment",
+];
+
+/// A row per column of a result.
+pub(super) fn columns(schema: &Schema) -> Result<LogicalPlan> {
+    let rows: Vec<Vec<Cell>> = schema
+        .fields()
+        .iter()
+        .map(|field| {
+            vec![
+                field.name().as_str().into(),
+                type_of(field).into(),
+                yes_no(field.is_nullable()).into(),
+                None.into(),
+                None.into(),
+                None.into(),
+            ]
+        })
+        .collect();
+    rows::plan("columns", &NAMES, &rows)
+}
+
 async fn describe(name: &ObjectName, context: &PlanContext<'_>) -> Result<LogicalPlan> {
-    const NAMES: [&str; 6] = [
-        "column_name",
-        "data_type",
-        "is_nullable",
-        "key",
-        "generated",
-        "comment",
-    ];
     if name.schema_or(context.current_schema) == crate::catalog::INFORMATION_SCHEMA {
         let provider = information_schema::provider(name, context, &[]).await?;
-        let rows: Vec<Vec<Cell>> = provider
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| {
-                vec![
-                    field.name().as_str().into(),
-                    type_name(field.data_type()).into(),
-                    "YES".into(),
-                    None.into(),
-                    None.into(),
-                    None.into(),
-                ]
-            })
-            .collect();
-        return rows::plan("columns", &NAMES, &rows);
+        return columns(&provider.schema());
     }
     let object = context.catalog.resolve(name, context.current_schema)?;
     context.note(seen(&object));
     let declared = object.columns();
-    let rows: Vec<Vec<Cell>> = if declared.is_empty() {
-        let schema = query::schema_of(&object, context, &[]).await?;
-        schema
-            .fields()
-            .iter()
-            .map(|field| {
-                vec![
-                    field.name().as_str().into(),
-                    type_name(field.data_type()).into(),
-                    yes_no(field.is_nullable()).into(),
-                    None.into(),
-                    None.into(),
-                    None.into(),
-                ]
-            })
-            .collect()
-    } else {
-        declared
-            .iter()
-            .map(|column| {
-                vec![
-                    column.name.as_str().into(),
-                    column.data_type.sql().into(),
-                    yes_no(column.nullable).into(),
-                    roles(&object, &column.name).into(),
-                    column.generated.clone().into(),
-                    column.comment.clone().into(),
-                ]
-            })
-            .collect()
-    };
+    if declared.is_empty() {
+        return columns(query::schema_of(&object, context, &[]).await?.as_ref());
+    }
+    let rows: Vec<Vec<Cell>> = declared
+        .iter()
+        .map(|column| {
+            vec![
+                column.name.as_str().into(),
+                column.sql_type().into(),
+                yes_no(column.nullable).into(),
+                roles(&object, &column.name).into(),
+                column.generated.clone().into(),
+                column.comment.clone().into(),
+            ]
+        })
+        .collect();
     rows::plan("columns", &NAMES, &rows)
 }
 
@@ -218,6 +243,14 @@ fn roles(object: &Object, name: &str) -> Option<String> {
 
 pub(super) fn yes_no(yes: bool) -> &'static str {
     if yes { "YES" } else { "NO" }
+}
+
+/// The type of a column of a result. JSON is a text that is marked.
+pub(super) fn type_of(field: &Field) -> String {
+    match field.metadata().get(TYPE_METADATA) {
+        Some(kind) if kind == JSON_TYPE => ColumnType::Json.sql(),
+        _ => type_name(field.data_type()),
+    }
 }
 
 /// A type as SQL writes it, or as Arrow does where SQL has no word.

@@ -16,12 +16,12 @@ pub(super) async fn create(view: CreateView, context: &PlanContext<'_>) -> Resul
     let (body, sql) = qualified(view.query, view.text, &schema, context)?;
     // A view that reads itself would be expanded for ever.
     let expanding = [(schema.clone(), view.name.name.clone())];
-    let plan = query::plan_body(&body, &schema, context, &expanding).await?;
-    if parameters::any(&plan)? {
+    if parameters::any(&body) {
         return Err(view
             .name
             .error(SqlState::UndefinedParameter, "a view has no parameters"));
     }
+    let plan = query::plan_body(&body, &schema, context, &expanding).await?;
     let plan = query::rename(query::finish(plan, context)?, &view.columns)?;
     let mut seen: Vec<&str> = Vec::new();
     for field in plan.schema().fields() {

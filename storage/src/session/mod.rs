@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::config::TableOptions;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -20,6 +21,7 @@ use watershed_core::settings::{BATCH_SIZE, BROADCAST_LIMIT, Settings, TARGET_PAR
 use watershed_core::store::StoreRoot;
 
 use crate::error::{from_datafusion, into_datafusion};
+use crate::functions;
 
 use buckets::Buckets;
 
@@ -129,7 +131,7 @@ pub fn statement_settings(config: &SessionConfig) -> datafusion::common::Result<
         .map_err(into_datafusion)
 }
 
-/// A session's state, with all functions: DataFusion's and those over JSON.
+/// A session's state, with all functions: DataFusion's, those over JSON, and our own.
 pub fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBuilder {
     let options = TableOptions::default_from_session_config(config.options());
     SessionStateBuilder::new_from_existing(TEMPLATE.clone())
@@ -147,6 +149,17 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = datafusion_functions_json::register_all(&mut state) {
         // It fails when a registry takes no functions; this one does, as the test below shows.
         tracing::error!(%error, "functions over JSON are missing");
+    }
+    let registered = functions::scalar()
+        .into_iter()
+        .try_for_each(|function| state.register_udf(function).map(drop))
+        .and_then(|()| {
+            functions::aggregate()
+                .into_iter()
+                .try_for_each(|function| state.register_udaf(function).map(drop))
+        });
+    if let Err(error) = registered {
+        tracing::error!(%error, "functions are missing");
     }
     state
 });

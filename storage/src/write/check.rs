@@ -8,11 +8,12 @@ use arrow::compute::CastOptions;
 use arrow::datatypes::SchemaRef;
 use watershed_core::error::{Error, Result, SqlState};
 
+use super::limits;
 use crate::error::from_datafusion;
-use crate::layout::{ColumnType, TableLayout};
+use crate::layout::{ColumnType, Limit, TableLayout};
 
 /// Texts longer than this are cut in errors.
-const TEXT_SHOWN: usize = 60;
+pub(super) const TEXT_SHOWN: usize = 60;
 
 /// Checks batches for one table.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) struct RowCheck {
     schema: SchemaRef,
     required: Vec<usize>,
     json: Vec<usize>,
+    limits: Vec<(usize, Limit)>,
 }
 
 impl RowCheck {
@@ -44,6 +46,12 @@ impl RowCheck {
             schema: Arc::new(arrow::datatypes::Schema::new(fields)),
             required: places(&|column| !column.nullable || layout.primary_key.contains(&column.name)),
             json: places(&|column| column.data_type == ColumnType::Json),
+            limits: layout
+                .columns
+                .iter()
+                .enumerate()
+                .filter_map(|(place, column)| Some((place, column.limit?)))
+                .collect(),
         }
     }
 
@@ -69,6 +77,9 @@ impl RowCheck {
         }
         for place in &self.json {
             self.check_json(*place, &columns[*place])?;
+        }
+        for (place, limit) in &self.limits {
+            limits::check(self.schema.field(*place).name(), &columns[*place], *limit)?;
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)

@@ -3,6 +3,7 @@
 mod check;
 mod exec;
 mod file;
+mod limits;
 mod open;
 mod partition;
 mod run;

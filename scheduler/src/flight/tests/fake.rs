@@ -189,6 +189,7 @@ impl Engine for Fake {
             sql: sql.to_owned(),
             schema,
             parameters,
+            keeps: Vec::new(),
             is_query,
             is_ordered: sql.contains("ORDER BY"),
             plan: None,

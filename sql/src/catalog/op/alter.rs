@@ -7,7 +7,7 @@ use watershed_storage::layout::{Column, SHARD_COLUMN, TableLayout};
 
 use super::{Alteration, Decision, grants};
 use crate::catalog::model::Catalog;
-use crate::catalog::object::{Object, ObjectName, TableDef};
+use crate::catalog::object::{ExternalDef, Object, ObjectName, TableDef, ViewDef};
 use crate::catalog::principals::Scope;
 use crate::catalog::record::Change;
 
@@ -21,7 +21,22 @@ pub(super) fn table(
     if if_exists && catalog.find(name, schema).is_none() {
         return Ok(Decision::nothing(format!("\"{name}\" does not exist")));
     }
-    let def = match catalog.resolve(name, schema)? {
+    let object = catalog.resolve(name, schema)?;
+    if let Alteration::RenameTable { to } | Alteration::RenameView { to } = alteration {
+        match object {
+            Object::Table(_) | Object::External(_) if matches!(alteration, Alteration::RenameView { .. }) => {
+                return Err(name
+                    .error(
+                        SqlState::WrongObjectType,
+                        format!("\"{name}\" is {} and no view", object.kind().described()),
+                    )
+                    .with_hint("Write ALTER TABLE … RENAME TO."));
+            }
+            Object::Table(_) | Object::External(_) | Object::View(_) => return rename(catalog, &object, to),
+            Object::Live(_) => {}
+        }
+    }
+    let def = match object {
         Object::Table(def) => def,
         other => {
             return Err(name
@@ -36,9 +51,6 @@ pub(super) fn table(
                 }));
         }
     };
-    if let Alteration::RenameTable { to } = alteration {
-        return rename(catalog, &def, to);
-    }
     match altered(&def, alteration)? {
         Some(layout) => Ok(Decision::changes(vec![Change::TableAltered(TableDef {
             layout: Arc::new(layout),
@@ -50,30 +62,39 @@ pub(super) fn table(
     }
 }
 
-fn rename(catalog: &Catalog, def: &TableDef, to: &str) -> Result<Decision> {
-    if let Some(there) = catalog.object(&def.schema, to) {
+fn rename(catalog: &Catalog, object: &Object, to: &str) -> Result<Decision> {
+    let (schema, from) = (object.schema().to_owned(), object.name().to_owned());
+    if let Some(there) = catalog.object(&schema, to) {
         return Err(Error::new(
             SqlState::DuplicateTable,
             format!("\"{to}\" exists already and is {}", there.kind().described()),
         ));
     }
-    let mut changes = vec![
-        Change::ObjectDropped {
-            schema: def.schema.clone(),
-            name: def.name.clone(),
-        },
-        Change::TableCreated(TableDef {
-            schema: def.schema.clone(),
-            name: to.to_owned(),
-            layout: Arc::clone(&def.layout),
+    let name = to.to_owned();
+    let created = match object {
+        Object::Table(def) => Change::TableCreated(TableDef {
+            name,
             builtin: false,
+            ..TableDef::clone(def)
         }),
-    ];
-    // It is the same table, so who may read it still may.
-    let (from, to) = (
-        Scope::object(&def.schema, &def.name),
-        Scope::object(&def.schema, to),
-    );
+        Object::View(def) => Change::ViewCreated(ViewDef {
+            name,
+            builtin: false,
+            ..ViewDef::clone(def)
+        }),
+        Object::External(def) => Change::ExternalCreated(ExternalDef {
+            name,
+            ..ExternalDef::clone(def)
+        }),
+        Object::Live(_) => return Err(Error::internal("a live table was renamed")),
+    };
+    let dropped = Change::ObjectDropped {
+        schema: schema.clone(),
+        name: from.clone(),
+    };
+    let mut changes = vec![dropped, created];
+    // It is the same object, so who may read it still may.
+    let (from, to) = (Scope::object(&schema, &from), Scope::object(&schema, to));
     changes.extend(grants::moved(catalog, &from, &to));
     Ok(Decision::changes(changes))
 }
@@ -82,7 +103,7 @@ fn rename(catalog: &Catalog, def: &TableDef, to: &str) -> Result<Decision> {
 pub(super) fn altered(def: &TableDef, alteration: &Alteration) -> Result<Option<TableLayout>> {
     let mut layout = TableLayout::clone(&def.layout);
     match alteration {
-        Alteration::RenameTable { .. } => return Ok(None),
+        Alteration::RenameTable { .. } | Alteration::RenameView { .. } => return Ok(None),
         Alteration::AddColumn {
             column,
             if_not_exists,

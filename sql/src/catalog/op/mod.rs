@@ -74,13 +74,14 @@ pub enum Op {
     Cache(CacheOp),
 }
 
-/// What `ALTER TABLE` changes.
+/// What `ALTER TABLE` and `ALTER VIEW` change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Alteration {
     AddColumn { column: Column, if_not_exists: bool },
     DropColumn { name: String, if_exists: bool },
     RenameColumn { from: String, to: String },
     RenameTable { to: String },
+    RenameView { to: String },
 }
 
 /// What an operation comes to.

@@ -47,9 +47,7 @@ async fn rows_as_they_are_and_as_they_will_be() {
         )
         .await;
     let sql = "UPDATE cache_layers SET ttl_seconds = ?, hit_rate_target = ? / 2 WHERE layer_name = ?";
-    let types = fixture.plan(sql).await.unwrap().parameter_types().unwrap();
-    let types: Vec<_> = types.into_iter().map(|kind| kind.unwrap().to_string()).collect();
-    assert_eq!(types, ["Int32", "Int64", "Utf8"]);
+    assert_eq!(fixture.types(sql).await, ["Int32", "Int64", "Utf8"]);
     let sql = "UPDATE cache_layers SET ttl_seconds = ?, hit_rate_target = ? WHERE layer_name = ?";
     let params = [
         ScalarValue::from("9"),

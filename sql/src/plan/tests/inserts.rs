@@ -121,10 +121,8 @@ async fn tables_from_queries() {
 async fn parameters_of_inserts() {
     let mut fixture = Fixture::new().await;
     let sql = "INSERT INTO batch_metrics VALUES (?, ?, ?, ?), ('b', '2026-01-02', ? * 2, now())";
-    let types: Vec<_> = fixture.plan(sql).await.unwrap().parameter_types().unwrap();
-    let types: Vec<_> = types.into_iter().map(|kind| kind.unwrap().to_string()).collect();
     assert_eq!(
-        types,
+        fixture.types(sql).await,
         ["Utf8", "Date32", "Float64", "Timestamp(µs, \"UTC\")", "Int64"]
     );
     let params = [

@@ -88,6 +88,20 @@ impl Fixture {
     }
 
     async fn plan(&self, sql: &str) -> Result<Plan> {
+        self.planned(sql, &Parameters::default()).await
+    }
+
+    /// The types of a statement's parameters before values are bound.
+    async fn types(&self, sql: &str) -> Vec<String> {
+        let parameters = Parameters::default();
+        if let Err(error) = self.planned(sql, &parameters).await {
+            panic!("{sql}: {error:?}");
+        }
+        let found = parameters.found().into_iter();
+        found.map(|parameter| parameter.data_type.to_string()).collect()
+    }
+
+    async fn planned(&self, sql: &str, parameters: &Parameters) -> Result<Plan> {
         let mut parsed = parse(sql)?;
         assert_eq!(parsed.len(), 1, "{sql}");
         let state = self.state();
@@ -104,6 +118,7 @@ impl Fixture {
             settings: &self.settings,
             access: &access,
             noted: Some(&noted),
+            parameters,
         };
         authorize(plan(parsed.remove(0).statement, &context).await, &context)
     }
@@ -115,7 +130,9 @@ impl Fixture {
     }
 
     async fn run_with(&mut self, sql: &str, params: &[ScalarValue]) -> Result<Vec<String>> {
-        let plan = self.plan(sql).await?.bind(params, self.settings.time_zone())?;
+        let parameters = Parameters::bound(params);
+        let plan = self.planned(sql, &parameters).await?;
+        let plan = plan.bind(&parameters, self.settings.time_zone())?;
         self.perform(plan).await
     }
 
@@ -167,6 +184,8 @@ impl Fixture {
                 Ok(Vec::new())
             }
             Plan::Kill { statement } => Ok(vec![statement.to_string()]),
+            Plan::Prepare { name, text } => Ok(vec![format!("{name}|{text}")]),
+            Plan::Deallocate { name } => Ok(name.into_iter().collect()),
             Plan::Credential(credential) => {
                 let applied = self.store.apply(principals::stored(credential)).await?;
                 Ok(applied.notice.into_iter().collect())

@@ -33,7 +33,7 @@ async fn what_there_is() {
             .await
             .unwrap()
             .len(),
-        4
+        8
     );
     fixture
         .check(
@@ -53,7 +53,7 @@ async fn what_there_is() {
     assert!(columns[1].starts_with("window_start|TIMESTAMP|"), "{columns:?}");
     assert_eq!(
         fixture.run("DESC information_schema.views").await.unwrap().len(),
-        4
+        7
     );
     let shown = fixture.run("SHOW CREATE TABLE cdn_logs").await.unwrap();
     assert!(

@@ -1,4 +1,4 @@
-//! `current_user` and `session_user`: who asks.
+//! Functions that tell a session about itself: who asks, in which schema, of which version.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, internal_err};
@@ -8,31 +8,58 @@ use datafusion::logical_expr::{
 };
 use std::sync::Arc;
 
-/// The function of that name, for whoever asks.
-pub(super) fn function(name: &str, principal: &str) -> Option<Arc<ScalarUDF>> {
-    let name = ["current_user", "session_user"]
-        .into_iter()
-        .find(|known| *known == name)?;
-    Some(Arc::new(ScalarUDF::from(CurrentUser {
+use crate::catalog::CATALOG_NAME;
+
+/// Their names.
+pub(super) const NAMES: [&str; 7] = [
+    "current_catalog",
+    "current_database",
+    "current_role",
+    "current_schema",
+    "current_user",
+    "session_user",
+    "version",
+];
+
+/// The function of that name, for whoever asks in that schema.
+pub(super) fn function(name: &str, principal: &str, schema: &str) -> Option<Arc<ScalarUDF>> {
+    let name = NAMES.into_iter().find(|known| *known == name)?;
+    let value = match name {
+        "current_catalog" | "current_database" => CATALOG_NAME.to_owned(),
+        "current_schema" => schema.to_owned(),
+        "version" => version(),
+        _ => principal.to_owned(),
+    };
+    Some(Arc::new(ScalarUDF::from(SessionWord {
         name,
-        principal: principal.to_owned(),
+        value,
         signature: Signature::nullary(Volatility::Stable),
     })))
 }
 
+fn version() -> String {
+    format!(
+        "Watershed {} on {}-{}, DataFusion {}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+        datafusion::DATAFUSION_VERSION,
+    )
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct CurrentUser {
+struct SessionWord {
     name: &'static str,
-    principal: String,
+    value: String,
     signature: Signature,
 }
 
-impl ScalarUDFImpl for CurrentUser {
+impl ScalarUDFImpl for SessionWord {
     fn name(&self) -> &str {
         self.name
     }
 
-    /// It is written without brackets.
+    /// Most are written without brackets.
     fn schema_name(&self, _: &[Expr]) -> Result<String> {
         Ok(self.name.to_owned())
     }
@@ -51,7 +78,7 @@ impl ScalarUDFImpl for CurrentUser {
 
     /// It is folded before anything is distributed.
     fn simplify(&self, _: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        let value = ScalarValue::Utf8(Some(self.principal.clone()));
+        let value = ScalarValue::Utf8(Some(self.value.clone()));
         Ok(ExprSimplifyResult::Simplified(Expr::Literal(value, None)))
     }
 

@@ -1,34 +1,49 @@
 //! `information_schema`: the catalog as tables.
 
+mod columns;
+mod keys;
+
 use datafusion::catalog::TableProvider;
 use std::sync::Arc;
 use watershed_core::error::{Result, SqlState, nearest};
 
 use super::names::Expanding;
 use super::rows::{self, Cell};
-use super::show::{type_name, yes_no};
-use super::{PlanContext, query};
+use super::show::yes_no;
+use super::{PlanContext, routines};
 use crate::catalog::{CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectKind, ObjectName};
 
 /// Its tables, each with its columns.
-const TABLES: [(&str, &[&str]); 4] = [
+const TABLES: [(&str, &[&str]); 8] = [
+    ("columns", &columns::NAMES),
+    ("key_column_usage", &keys::COLUMN_NAMES),
+    ("referential_constraints", &keys::REFERENCE_NAMES),
     (
-        "columns",
+        "routines",
         &[
-            "table_catalog",
-            "table_schema",
-            "table_name",
-            "column_name",
-            "ordinal_position",
-            "column_default",
-            "is_nullable",
-            "data_type",
-            "is_generated",
-            "generation_expression",
-            "comment",
+            "specific_catalog",
+            "specific_schema",
+            "specific_name",
+            "routine_catalog",
+            "routine_schema",
+            "routine_name",
+            "routine_type",
+            "function_type",
         ],
     ),
-    ("schemata", &["catalog_name", "schema_name"]),
+    (
+        "schemata",
+        &[
+            "catalog_name",
+            "schema_name",
+            "schema_owner",
+            "default_character_set_catalog",
+            "default_character_set_schema",
+            "default_character_set_name",
+            "sql_path",
+        ],
+    ),
+    ("table_constraints", &keys::CONSTRAINT_NAMES),
     (
         "tables",
         &[
@@ -37,11 +52,22 @@ const TABLES: [(&str, &[&str]); 4] = [
             "table_name",
             "table_type",
             "comment",
+            "is_insertable_into",
+            "is_typed",
+            "commit_action",
         ],
     ),
     (
         "views",
-        &["table_catalog", "table_schema", "table_name", "view_definition"],
+        &[
+            "table_catalog",
+            "table_schema",
+            "table_name",
+            "view_definition",
+            "check_option",
+            "is_updatable",
+            "is_insertable_into",
+        ],
     ),
 ];
 
@@ -86,34 +112,72 @@ pub(super) async fn provider(
         });
     };
     let rows = match name.name.as_str() {
-        "columns" => column_rows(context, expanding).await?,
-        "schemata" => context
-            .catalog
-            .schemas()
-            .into_iter()
-            .filter(|schema| context.access.sees_schema(schema))
-            .map(|schema| vec![CATALOG_NAME.into(), schema.into()])
-            .collect(),
+        "columns" => columns::rows(context, expanding).await?,
+        "key_column_usage" => keys::column_rows(context),
+        "referential_constraints" => Vec::new(),
+        "routines" => routine_rows(context),
+        "schemata" => schema_rows(context),
+        "table_constraints" => keys::constraint_rows(context),
         "tables" => table_rows(context),
         _ => view_rows(context),
     };
     rows::provider(columns, &rows)
 }
 
+fn schema_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
+    let schemas = context.catalog.schemas().into_iter();
+    let seen = schemas.filter(|schema| context.access.sees_schema(schema));
+    seen.map(|schema| {
+        vec![
+            CATALOG_NAME.into(),
+            schema.into(),
+            None.into(),
+            None.into(),
+            None.into(),
+            "UTF8".into(),
+            None.into(),
+        ]
+    })
+    .collect()
+}
+
+/// Functions are in no schema of their own, and found in all.
+fn routine_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
+    let routines = routines::all(context).into_iter();
+    let rows = routines.map(|(name, kind)| {
+        let mut row: Vec<Cell> = Vec::new();
+        for _ in 0..2 {
+            row.extend([
+                CATALOG_NAME.into(),
+                INFORMATION_SCHEMA.into(),
+                name.as_str().into(),
+            ]);
+        }
+        row.extend(["FUNCTION".into(), kind.into()]);
+        row
+    });
+    rows.collect()
+}
+
 fn table_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for schema in context.catalog.schemas() {
         for (name, kind) in tables_of(schema, context) {
-            let comment = match context.catalog.object(schema, name) {
+            let object = context.catalog.object(schema, name);
+            let comment = match object {
                 Some(Object::Live(def)) => Some(def.comment.to_owned()),
                 _ => None,
             };
+            let takes_rows = matches!(object, Some(Object::Table(_)));
             rows.push(vec![
                 CATALOG_NAME.into(),
                 schema.into(),
                 name.into(),
                 kind.into(),
                 comment.into(),
+                yes_no(takes_rows).into(),
+                "NO".into(),
+                None.into(),
             ]);
         }
     }
@@ -131,57 +195,11 @@ fn view_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
                 def.schema.as_str().into(),
                 def.name.as_str().into(),
                 def.sql.as_str().into(),
+                "NONE".into(),
+                "NO".into(),
+                "NO".into(),
             ]),
             Object::Table(_) | Object::External(_) | Object::Live(_) => None,
         })
         .collect()
-}
-
-async fn column_rows(context: &PlanContext<'_>, expanding: Expanding<'_>) -> Result<Vec<Vec<Cell>>> {
-    let mut rows: Vec<Vec<Cell>> = Vec::new();
-    let seen = |object: &&Object| context.access.sees(object);
-    for object in context.catalog.all_objects().filter(seen) {
-        let place = |index: usize| Cell::Number(i64::try_from(index + 1).unwrap_or(i64::MAX));
-        let declared = object.columns();
-        for (index, column) in declared.iter().enumerate() {
-            let generated = column.generated.is_some();
-            rows.push(vec![
-                CATALOG_NAME.into(),
-                object.schema().into(),
-                object.name().into(),
-                column.name.as_str().into(),
-                place(index),
-                None.into(),
-                yes_no(column.nullable).into(),
-                column.data_type.sql().into(),
-                if generated { "ALWAYS" } else { "NEVER" }.into(),
-                column.generated.clone().into(),
-                column.comment.clone().into(),
-            ]);
-        }
-        if !declared.is_empty() {
-            continue;
-        }
-        // A view whose tables are gone, or files that cannot be read, have no columns to show; that
-        // is no reason to refuse those of all others.
-        let Ok(schema) = query::schema_of(object, context, expanding).await else {
-            continue;
-        };
-        for (index, field) in schema.fields().iter().enumerate() {
-            rows.push(vec![
-                CATALOG_NAME.into(),
-                object.schema().into(),
-                object.name().into(),
-                field.name().as_str().into(),
-                place(index),
-                None.into(),
-                yes_no(field.is_nullable()).into(),
-                type_name(field.data_type()).into(),
-                "NEVER".into(),
-                None.into(),
-                None.into(),
-            ]);
-        }
-    }
-    Ok(rows)
 }

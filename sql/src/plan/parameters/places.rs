@@ -1,0 +1,277 @@
+//! Where parameters stand in a query's text, and queries that are written with other parameters.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use datafusion::scalar::ScalarValue;
+use sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Query, Select, SelectItem,
+    TableFactor, UnaryOperator, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
+};
+use sqlparser::tokenizer::Span;
+
+use super::number;
+use crate::dialect::with_room;
+
+/// The largest number of a parameter; zero without any.
+pub(super) fn last(query: &Query) -> usize {
+    struct Last(usize);
+    impl Visitor for Last {
+        type Break = ();
+        fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<()> {
+            if let Value::Placeholder(id) = &value.value {
+                self.0 = self.0.max(number(id));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut last = Last(0);
+    let walked = with_room(|| query.visit(&mut last));
+    debug_assert!(walked.is_continue(), "the visitor never breaks");
+    last.0
+}
+
+fn placeholder(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(id) => Some(id),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn name(expr: &mut Expr, number: usize) {
+    if let Expr::Value(value) = expr {
+        value.value = Value::Placeholder(format!("${number}"));
+    }
+}
+
+/// The query with one number for all parameters whose values are the same. None if all differ.
+pub(super) fn merge_equal(query: &Query, values: &[ScalarValue]) -> Option<Query> {
+    let mut firsts: HashMap<&ScalarValue, usize> = HashMap::new();
+    let mut numbers = Vec::with_capacity(values.len());
+    for (index, value) in values.iter().enumerate() {
+        numbers.push(*firsts.entry(value).or_insert(index + 1));
+    }
+    if firsts.len() == values.len() {
+        return None;
+    }
+    Some(renumbered(query, |number| {
+        number
+            .checked_sub(1)
+            .and_then(|index| numbers.get(index))
+            .copied()
+    }))
+}
+
+/// The query with one number for parameters that stand at the same place in a grouping expression and in a
+/// column of the result: without values, they are taken to be the same. None if there are none.
+pub(super) fn merge_grouped(query: &Query) -> Option<Query> {
+    struct Grouped(HashMap<usize, usize>);
+    impl Visitor for Grouped {
+        type Break = ();
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+            let GroupByExpr::Expressions(grouped, _) = &select.group_by else {
+                return ControlFlow::Continue(());
+            };
+            let written = select.projection.iter().filter_map(|item| match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+                _ => None,
+            });
+            let shapes: Vec<(Expr, Vec<usize>)> = written.map(shape).collect();
+            for expr in grouped {
+                let (wanted, numbers) = shape(expr);
+                let same = shapes
+                    .iter()
+                    .find(|(shape, firsts)| *shape == wanted && firsts.len() == numbers.len());
+                if let Some((_, firsts)) = same {
+                    self.0.extend(numbers.into_iter().zip(firsts.iter().copied()));
+                }
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut grouped = Grouped(HashMap::new());
+    let walked = with_room(|| query.visit(&mut grouped));
+    debug_assert!(walked.is_continue(), "the visitor never breaks");
+    let numbers = grouped.0;
+    if numbers.is_empty() {
+        return None;
+    }
+    Some(renumbered(query, |number| numbers.get(&number).copied()))
+}
+
+/// An expression with its parameters nameless, and their numbers in order.
+fn shape(expr: &Expr) -> (Expr, Vec<usize>) {
+    struct Shape(Vec<usize>);
+    impl VisitorMut for Shape {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Some(id) = placeholder(expr) {
+                self.0.push(number(id));
+                name(expr, 0);
+            }
+            if let Expr::Value(value) = expr {
+                value.span = Span::empty();
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut expr = expr.clone();
+    let mut shape = Shape(Vec::new());
+    let walked = VisitMut::visit(&mut expr, &mut shape);
+    debug_assert!(walked.is_continue(), "the visitor never breaks");
+    (expr, shape.0)
+}
+
+fn renumbered(query: &Query, of: impl Fn(usize) -> Option<usize>) -> Query {
+    struct Renumber<F>(F);
+    impl<F: Fn(usize) -> Option<usize>> VisitorMut for Renumber<F> {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            let renumbered = placeholder(expr).and_then(|id| (self.0)(number(id)));
+            if let Some(renumbered) = renumbered {
+                name(expr, renumbered);
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut query = query.clone();
+    let walked = with_room(|| VisitMut::visit(&mut query, &mut Renumber(of)));
+    debug_assert!(walked.is_continue(), "the visitor never breaks");
+    query
+}
+
+/// The query with literals for parameters that are arguments of functions, some of which take nothing but
+/// constants. None if no literal is written.
+pub(super) fn write_arguments(query: &Query, values: &[Option<ScalarValue>]) -> Option<Query> {
+    struct Write<'v> {
+        values: &'v [Option<ScalarValue>],
+        written: bool,
+    }
+    impl Write<'_> {
+        fn arg(&mut self, arg: &mut FunctionArg) {
+            let (FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+            | FunctionArg::Named {
+                arg: FunctionArgExpr::Expr(expr),
+                ..
+            }) = arg
+            else {
+                return;
+            };
+            let value = placeholder(expr)
+                .and_then(|id| number(id).checked_sub(1))
+                .and_then(|index| self.values.get(index))
+                .and_then(Option::as_ref);
+            if let Some(literal) = value.and_then(literal) {
+                *expr = literal;
+                self.written = true;
+            }
+        }
+    }
+    impl VisitorMut for Write<'_> {
+        type Break = ();
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::Function(function) = expr
+                && let FunctionArguments::List(list) = &mut function.args
+            {
+                for arg in &mut list.args {
+                    self.arg(arg);
+                }
+            }
+            ControlFlow::Continue(())
+        }
+        fn post_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
+            match table {
+                TableFactor::Table { args: Some(args), .. } => {
+                    for arg in &mut args.args {
+                        self.arg(arg);
+                    }
+                }
+                TableFactor::Function { args, .. } => {
+                    for arg in args {
+                        self.arg(arg);
+                    }
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    if values.iter().all(Option::is_none) {
+        return None;
+    }
+    let mut query = query.clone();
+    let mut write = Write {
+        values,
+        written: false,
+    };
+    let walked = with_room(|| VisitMut::visit(&mut query, &mut write));
+    debug_assert!(walked.is_continue(), "the visitor never breaks");
+    write.written.then_some(query)
+}
+
+/// A literal that is read as exactly this value; for the types that constants have.
+fn literal(value: &ScalarValue) -> Option<Expr> {
+    let (value, negative) = match value {
+        // The smallest number is not the negative of any.
+        ScalarValue::Int64(Some(number)) if *number > i64::MIN => (
+            Value::Number(number.unsigned_abs().to_string(), false),
+            number.is_negative(),
+        ),
+        ScalarValue::Utf8(Some(text)) => (Value::SingleQuotedString(text.clone()), false),
+        ScalarValue::Boolean(Some(truth)) => (Value::Boolean(*truth), false),
+        _ => return None,
+    };
+    let literal = Expr::value(value);
+    Some(if negative {
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr: Box::new(literal),
+        }
+    } else {
+        literal
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::parse_query;
+
+    #[test]
+    fn parameters_of_one_value_are_one() {
+        let query = parse_query("SELECT x / ? FROM t GROUP BY x / ?").unwrap();
+        let ten = || ScalarValue::from(10_i64);
+        let merged = merge_equal(&query, &[ten(), ten()]).unwrap();
+        assert_eq!(merged.to_string(), "SELECT x / $1 FROM t GROUP BY x / $1");
+        assert_eq!(merge_equal(&query, &[ten(), ScalarValue::from(2_i64)]), None);
+        assert_eq!(last(&query), 2);
+    }
+
+    #[test]
+    fn a_grouping_expression_is_that_of_the_result() {
+        let query =
+            parse_query("SELECT y = ?, round(x / ?, ?) FROM t GROUP BY round(x / ?, ?), y = 1").unwrap();
+        assert_eq!(
+            merge_grouped(&query).unwrap().to_string(),
+            "SELECT y = $1, round(x / $2, $3) FROM t GROUP BY round(x / $2, $3), y = 1"
+        );
+    }
+
+    #[test]
+    fn arguments_are_written_as_literals() {
+        let query = parse_query("SELECT f(?, x + ?, ?) FROM generate_series(?, 9)").unwrap();
+        let values = [
+            Some(ScalarValue::from("it's")),
+            Some(ScalarValue::from(1_i64)),
+            Some(ScalarValue::from(1.5)),
+            Some(ScalarValue::from(-3_i64)),
+        ];
+        assert_eq!(
+            write_arguments(&query, &values).unwrap().to_string(),
+            "SELECT f('it''s', x + $2, $3) FROM generate_series(-3, 9)"
+        );
+    }
+}
