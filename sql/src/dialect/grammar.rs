@@ -8,6 +8,8 @@ use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 
+use super::precedence;
+
 /// The dialect of every statement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grammar;
@@ -37,10 +39,26 @@ impl Grammar {
 }
 
 impl Dialect for Grammar {
-    /// Reads nothing itself, but counts.
-    fn parse_prefix(&self, _: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+    /// Counts what it reads.
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
         OPERANDS_LEFT.set(OPERANDS_LEFT.get().saturating_sub(1));
-        Self::gave_up().then_some(Err(ParserError::RecursionLimitExceeded))
+        if Self::gave_up() {
+            return Some(Err(ParserError::RecursionLimitExceeded));
+        }
+        precedence::prefix(parser)
+    }
+
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        expr: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        precedence::infix(parser, expr)
+    }
+
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        precedence::next(parser).map(Ok)
     }
 
     /// Those of sqlparser's own, and what PostgreSQL reserves as well: a mistake within them is one, and no
@@ -71,13 +89,8 @@ impl Dialect for Grammar {
         ch.is_alphanumeric() || ch == '_' || ch == '$'
     }
 
-    /// By default operators such as `->>` bind looser than `=`, so that `data->>'a' = 'b'` would
-    /// compare first. Here they bind tighter than arithmetic and looser than `::`.
     fn prec_value(&self, prec: Precedence) -> u8 {
-        match prec {
-            Precedence::PgOther => 45,
-            other => GenericDialect.prec_value(other),
-        }
+        precedence::value(prec)
     }
 
     fn supports_filter_during_aggregation(&self) -> bool {

@@ -2,7 +2,10 @@
 //! gives the same rows wherever it runs.
 
 mod buckets;
+mod joins;
+mod only_row;
 mod options;
+mod pushdown;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -13,6 +16,7 @@ use datafusion::config::TableOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use watershed_core::error::{Error, Result, SqlState};
@@ -148,7 +152,15 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
         // It fails when a registry takes no functions; this one does, as the test below shows.
         tracing::error!(%error, "functions over JSON are missing");
     }
-    state
+    if let Err(error) = state.register_udf(Arc::new(only_row::function())) {
+        tracing::error!(%error, "the function of scalar subqueries is missing");
+    }
+    let logical = joins::guarded(state.optimizers());
+    let physical = pushdown::guarded(state.physical_optimizers());
+    SessionStateBuilder::new_from_existing(state)
+        .with_optimizer_rules(logical)
+        .with_physical_optimizer_rules(physical)
+        .build()
 });
 
 #[cfg(test)]
