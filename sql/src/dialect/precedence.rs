@@ -140,7 +140,9 @@ mod tests {
         &["^"],
         &["*", "/", "%"],
         &["+", "-"],
-        &["||", "->", "->>", "&", "|", "#", "<<", ">>", "~", "!~", "~*", "@>"],
+        &[
+            "||", "->", "->>", "&", "|", "#", "<<", ">>", "~", "!~", "~*", "@>",
+        ],
         &["LIKE", "NOT LIKE", "ILIKE"],
         &["=", "<>", "<", "<=", ">", ">="],
         &["IS DISTINCT FROM", "IS NOT DISTINCT FROM"],
@@ -257,7 +259,10 @@ mod tests {
         same("- - a", "-(-a)");
         same("-a ^ -b", "(-a) ^ (-b)");
         same("NOT NOT a = b", "NOT (NOT (a = b))");
-        same("NOT EXISTS (SELECT 1) IS NULL", "NOT ((EXISTS (SELECT 1)) IS NULL)");
+        same(
+            "NOT EXISTS (SELECT 1) IS NULL",
+            "NOT ((EXISTS (SELECT 1)) IS NULL)",
+        );
         same("NOT a BETWEEN b AND c OR d", "(NOT (a BETWEEN b AND c)) OR d");
         same("a IS NOT NULL = b OR c", "((a IS NOT NULL) = b) OR c");
         same("a AND b IS NOT TRUE", "a AND (b IS NOT TRUE)");

@@ -13,10 +13,10 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::config::TableOptions;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use watershed_core::error::{Error, Result, SqlState};

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, JoinConstraint, JoinType, NullEquality, Result};
 use datafusion::logical_expr::expr::GroupingSet;
-use datafusion::logical_expr::{
-    Aggregate, Expr, Join, LogicalPlan, LogicalPlanBuilder, lit, when,
-};
+use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan, LogicalPlanBuilder, lit, when};
 
 use super::domain::{Bound, Domain};
 use super::{Fresh, dependent, refused};

@@ -82,7 +82,11 @@ impl<'a, 's> Attach<'a, 's> {
             let columns = self.joined(&domain, bound, vec![value])?;
             return first(columns);
         }
-        let grouped = grouped(bound, vec![first_value(value, vec![]), count(lit(1_i64))], self.fresh)?;
+        let grouped = grouped(
+            bound,
+            vec![first_value(value, vec![]), count(lit(1_i64))],
+            self.fresh,
+        )?;
         let outputs = aggregates_of(&grouped);
         let columns = self.joined(&domain, grouped, outputs)?;
         let Some(function) = self.fresh.state.scalar_functions().get(ONLY_ROW) else {
@@ -147,8 +151,12 @@ impl<'a, 's> Attach<'a, 's> {
     fn compare(&mut self, found: SetComparison) -> Result<Expr> {
         let all = found.quantifier == SetQuantifier::All;
         match (found.op, all) {
-            (Operator::Eq, false) => return self.contains(InSubquery::new(found.expr, found.subquery, false)),
-            (Operator::NotEq, true) => return self.contains(InSubquery::new(found.expr, found.subquery, true)),
+            (Operator::Eq, false) => {
+                return self.contains(InSubquery::new(found.expr, found.subquery, false));
+            }
+            (Operator::NotEq, true) => {
+                return self.contains(InSubquery::new(found.expr, found.subquery, true));
+            }
             _ => {}
         }
         let (x, op) = (*found.expr, found.op);
@@ -187,7 +195,14 @@ impl<'a, 's> Attach<'a, 's> {
             let mut columns = Vec::with_capacity(N);
             for aggregate in aggregates {
                 let plan = subquery.clone();
-                let single = grouped(Bound { plan, columns: Vec::new() }, vec![aggregate], self.fresh)?;
+                let single = grouped(
+                    Bound {
+                        plan,
+                        columns: Vec::new(),
+                    },
+                    vec![aggregate],
+                    self.fresh,
+                )?;
                 let plan = LogicalPlanBuilder::from(single.plan.clone())
                     .project(aggregates_of(&single))?
                     .build()?;

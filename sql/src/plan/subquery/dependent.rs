@@ -141,7 +141,9 @@ pub(super) fn renamed(below: Bound, schema: &DFSchema) -> Result<Bound> {
 /// Brings the columns of a schema behind the domain's, by their names.
 pub(super) fn arranged(plan: LogicalPlan, columns: Vec<Column>, schema: &DFSchema) -> Result<Bound> {
     let all = columns.iter().cloned().chain(schema.columns()).map(Expr::Column);
-    let plan = LogicalPlanBuilder::from(plan).project(all.collect::<Vec<_>>())?.build()?;
+    let plan = LogicalPlanBuilder::from(plan)
+        .project(all.collect::<Vec<_>>())?
+        .build()?;
     Ok(Bound { plan, columns })
 }
 
@@ -163,7 +165,10 @@ fn distinct_on(found: &DistinctOn, domain: &Domain, fresh: &mut Fresh<'_>) -> Re
     }
     let sort = match &found.sort_expr {
         Some(keys) => {
-            let mut all: Vec<SortExpr> = own.iter().map(|column| column.clone().sort(true, false)).collect();
+            let mut all: Vec<SortExpr> = own
+                .iter()
+                .map(|column| column.clone().sort(true, false))
+                .collect();
             all.extend(sort_keys(keys, domain, &below.columns)?);
             Some(all)
         }
@@ -266,9 +271,11 @@ fn union(found: &Union, domain: &Domain, fresh: &mut Fresh<'_>) -> Result<Bound>
     for input in &found.inputs {
         let below = push_down(input, domain, fresh)?;
         let behind = input.schema().columns().into_iter().map(Expr::Column);
-        let own = below.columns.iter().enumerate().map(|(index, column)| {
-            Expr::Column(column.clone()).alias(format!("{alias}_{index}"))
-        });
+        let own = below
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| Expr::Column(column.clone()).alias(format!("{alias}_{index}")));
         let all: Vec<Expr> = own.chain(behind).collect();
         inputs.push(Arc::new(
             LogicalPlanBuilder::from(below.plan).project(all)?.build()?,
@@ -296,7 +303,9 @@ fn rows_of(found: &Values) -> Result<LogicalPlan> {
             .iter()
             .zip(found.schema.fields())
             .map(|(expr, field)| expr.clone().alias(field.name()));
-        let one = LogicalPlanBuilder::empty(true).project(named.collect::<Vec<_>>())?.build()?;
+        let one = LogicalPlanBuilder::empty(true)
+            .project(named.collect::<Vec<_>>())?
+            .build()?;
         inputs.push(Arc::new(one));
     }
     let single = inputs.len() == 1;

@@ -101,7 +101,9 @@ impl Domain {
         let columns = (0..self.columns.len())
             .map(|index| Column::new(Some(alias.clone()), name(index)))
             .collect();
-        let plan = LogicalPlanBuilder::from(self.values.clone()).alias(alias)?.build()?;
+        let plan = LogicalPlanBuilder::from(self.values.clone())
+            .alias(alias)?
+            .build()?;
         Ok(Bound { plan, columns })
     }
 

@@ -20,7 +20,10 @@ pub(super) fn push_down(found: &Join, domain: &Domain, fresh: &mut Fresh<'_>) ->
         Right => in_right = true,
         Full => (in_left, in_right) = (true, true),
         other => {
-            return Err(refused(&format!("a {other} join"), "Write the subquery as a join."));
+            return Err(refused(
+                &format!("a {other} join"),
+                "Write the subquery as a join.",
+            ));
         }
     }
     let left = side(&found.left, in_left, domain, fresh)?;

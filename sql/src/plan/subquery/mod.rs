@@ -117,7 +117,10 @@ fn check_closed(plan: &LogicalPlan) -> Result<()> {
         Some((_, column)) => Err(into_datafusion(
             Error::new(
                 SqlState::GroupingError,
-                format!("column \"{}\" cannot be read by this subquery", column.flat_name()),
+                format!(
+                    "column \"{}\" cannot be read by this subquery",
+                    column.flat_name()
+                ),
             )
             .with_hint(
                 "In a query with GROUP BY or DISTINCT, subqueries read its grouped or selected columns only.",

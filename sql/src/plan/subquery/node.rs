@@ -202,7 +202,10 @@ fn joined(
 
 /// Whether an expression or a subquery in it reads a column of a schema.
 fn reads(expr: &Expr, schema: &DFSchema) -> Result<bool> {
-    let mut found = expr.column_refs().into_iter().any(|column| schema.has_column(column));
+    let mut found = expr
+        .column_refs()
+        .into_iter()
+        .any(|column| schema.has_column(column));
     expr.apply(|inner| {
         if let Some(subquery) = subquery_of(inner) {
             found = found || !domain::references_to(&subquery.subquery, schema)?.is_empty();

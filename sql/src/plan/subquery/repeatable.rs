@@ -37,7 +37,9 @@ pub(super) fn check(plan: &LogicalPlan, columns: &[Column]) -> Result<()> {
 fn is_repeatable(plan: &LogicalPlan, columns: &[Column]) -> Result<bool> {
     let refs = |exprs: &[Expr]| -> Option<Vec<Column>> {
         let volatile = exprs.iter().any(Expr::is_volatile);
-        let read = exprs.iter().flat_map(|expr| expr.column_refs().into_iter().cloned());
+        let read = exprs
+            .iter()
+            .flat_map(|expr| expr.column_refs().into_iter().cloned());
         (!volatile).then(|| read.collect())
     };
     let below = |input: &LogicalPlan, exprs: &[Expr], columns: &[Column]| -> Result<bool> {
@@ -52,13 +54,22 @@ fn is_repeatable(plan: &LogicalPlan, columns: &[Column]) -> Result<bool> {
             .iter()
             .map(|column| plan.schema().index_of_column(column))
             .collect::<Result<Vec<_>>>()?;
-        Ok(places.into_iter().filter_map(|place| exprs.get(place).cloned()).collect())
+        Ok(places
+            .into_iter()
+            .filter_map(|place| exprs.get(place).cloned())
+            .collect())
     };
     match plan {
         LogicalPlan::TableScan(_) | LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(true),
         LogicalPlan::Projection(found) => below(&found.input, &chosen(&found.expr)?, &[]),
         LogicalPlan::SubqueryAlias(found) => {
-            let all: Vec<Expr> = found.input.schema().columns().into_iter().map(Expr::Column).collect();
+            let all: Vec<Expr> = found
+                .input
+                .schema()
+                .columns()
+                .into_iter()
+                .map(Expr::Column)
+                .collect();
             below(&found.input, &chosen(&all)?, &[])
         }
         LogicalPlan::Filter(found) => below(&found.input, std::slice::from_ref(&found.predicate), columns),
@@ -72,7 +83,10 @@ fn is_repeatable(plan: &LogicalPlan, columns: &[Column]) -> Result<bool> {
                 .collect::<Result<Vec<_>>>()?;
             for input in &found.inputs {
                 let all = input.schema().columns();
-                let own: Vec<Column> = places.iter().filter_map(|place| all.get(*place).cloned()).collect();
+                let own: Vec<Column> = places
+                    .iter()
+                    .filter_map(|place| all.get(*place).cloned())
+                    .collect();
                 if !is_repeatable(input, &own)? {
                     return Ok(false);
                 }
@@ -90,7 +104,8 @@ fn is_repeatable(plan: &LogicalPlan, columns: &[Column]) -> Result<bool> {
                 let known = |column: &&Column| side.schema().has_column(column);
                 all.iter().filter(known).cloned().collect()
             };
-            Ok(is_repeatable(&found.left, &of(&found.left))? && is_repeatable(&found.right, &of(&found.right))?)
+            Ok(is_repeatable(&found.left, &of(&found.left))?
+                && is_repeatable(&found.right, &of(&found.right))?)
         }
         LogicalPlan::Aggregate(found) => {
             let places = columns
@@ -100,7 +115,11 @@ fn is_repeatable(plan: &LogicalPlan, columns: &[Column]) -> Result<bool> {
             let groups = found.schema.fields().len().saturating_sub(found.aggr_expr.len());
             for place in places.iter().filter(|place| **place >= groups) {
                 let exact = !found.schema.field(*place).data_type().is_floating();
-                let ordered = match found.aggr_expr.get(place - groups).map(|expr| expr.clone().unalias()) {
+                let ordered = match found
+                    .aggr_expr
+                    .get(place - groups)
+                    .map(|expr| expr.clone().unalias())
+                {
                     Some(Expr::AggregateFunction(function)) => ORDERED.contains(&function.func.name()),
                     _ => true,
                 };

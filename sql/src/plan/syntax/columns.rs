@@ -43,7 +43,9 @@ impl<'n, 's> Scopes<'n, 's> {
         let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
         self.open.push(Scope {
             recursive: query.with.as_ref().is_some_and(|with| with.recursive),
-            places: ctes.map(|cte| (&raw const *cte.query, cte.alias.clone())).collect(),
+            places: ctes
+                .map(|cte| (&raw const *cte.query, cte.alias.clone()))
+                .collect(),
             seen: Vec::new(),
         });
     }

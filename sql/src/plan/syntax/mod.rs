@@ -69,17 +69,18 @@ impl VisitorMut for Selects<'_, '_> {
 
 fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError> {
     let mut order_by = query.order_by.take();
+    let single = matches!(query.body.as_ref(), SetExpr::Select(_));
     let mut selects = Vec::new();
     selects_of(&mut query.body, &mut selects);
-    let single = selects.len() == 1 && matches!(query.body.as_ref(), SetExpr::Select(_));
-    let mut selects = Vec::new();
-    selects_of(&mut query.body, &mut selects);
-    for select in selects {
+    for (index, select) in selects.into_iter().enumerate() {
         windows::inline(select);
         groups::expand(select);
         let order = order_by.as_mut().filter(|_| single);
         using::rewrite(select, order, scopes)?;
-        titles::give(select);
+        // The first select names the columns of a set operation.
+        if index == 0 {
+            titles::give(select);
+        }
     }
     query.order_by = order_by;
     order::settle(query, scopes);

@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Distinct, Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableWithJoins, Value,
-    Visit, Visitor,
+    Distinct, Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
+    TableWithJoins, Value, Visit, Visitor,
 };
 
 use super::columns::{Scopes, alias, derived, query_of, quoted, select_of};

@@ -105,7 +105,9 @@ fn in_list(expr: &Expr, list: &[Expr], negated: bool) -> Option<Expr> {
 /// True where a row is equal, NULL where one might be.
 fn in_subquery(values: &[Expr], subquery: &Query, negated: bool) -> Expr {
     let mut name = alias(quoted("__row"));
-    let columns: Vec<Ident> = (0..values.len()).map(|index| quoted(&format!("__v{index}"))).collect();
+    let columns: Vec<Ident> = (0..values.len())
+        .map(|index| quoted(&format!("__v{index}")))
+        .collect();
     name.columns = columns
         .iter()
         .map(|name| TableAliasColumnDef {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    SelectItem, TableFactor, Visit, Visitor,
+    SelectItem, TableFactor, TableWithJoins, Visit, Visitor,
 };
 
 use super::columns::{alias, derived, query_of, quoted, select_of};
@@ -44,18 +44,34 @@ pub(super) fn rewrite(factor: &mut TableFactor) {
     let columns: Vec<Ident> = match outer.columns.is_empty() {
         // PostgreSQL calls a single column as its table.
         true if exprs.len() == 1 => vec![quoted(&folded(&outer.name))],
-        true => (1..=exprs.len()).map(|number| quoted(&format!("unnest_{number}"))).collect(),
+        true => (1..=exprs.len())
+            .map(|number| quoted(&format!("unnest_{number}")))
+            .collect(),
         false => outer.columns.iter().map(|column| column.name.clone()).collect(),
     };
     if columns.len() != exprs.len() {
         return;
     }
     outer.columns = Vec::new();
-    let items = exprs.into_iter().zip(columns).map(|(expr, alias)| SelectItem::ExprWithAlias {
-        expr: call(expr),
-        alias,
-    });
-    *factor = derived(query_of(None, select_of(items.collect(), Vec::new())), true, outer);
+    // The lists are columns first: DataFusion does not unnest what it reads of an outer query.
+    let (mut lists, mut items) = (Vec::new(), Vec::new());
+    for (index, (expr, column)) in exprs.into_iter().zip(columns).enumerate() {
+        let list = quoted(&format!("__list_{index}"));
+        items.push(SelectItem::ExprWithAlias {
+            expr: call(Expr::Identifier(list.clone())),
+            alias: column,
+        });
+        lists.push(SelectItem::ExprWithAlias { expr, alias: list });
+    }
+    let from = TableWithJoins {
+        relation: derived(
+            query_of(None, select_of(lists, Vec::new())),
+            false,
+            alias(quoted("__lists")),
+        ),
+        joins: Vec::new(),
+    };
+    *factor = derived(query_of(None, select_of(items, vec![from])), true, outer);
 }
 
 fn argument(arg: &FunctionArg) -> Option<Expr> {

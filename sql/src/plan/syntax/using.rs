@@ -86,9 +86,7 @@ fn name_of(item: &SelectItem) -> Option<String> {
 
 fn has_shared_columns(from: &TableWithJoins) -> bool {
     let nested = |factor: &TableFactor| match factor {
-        TableFactor::NestedJoin {
-            table_with_joins, ..
-        } => has_shared_columns(table_with_joins),
+        TableFactor::NestedJoin { table_with_joins, .. } => has_shared_columns(table_with_joins),
         _ => false,
     };
     nested(&from.relation)
@@ -224,9 +222,15 @@ fn step(mut left: Relation, join: &mut Join, right: Relation) -> Option<Relation
     let columns = match &operator {
         Op::Semi(_) | Op::LeftSemi(_) | Op::Anti(_) | Op::LeftAnti(_) => of_left,
         Op::RightSemi(_) | Op::RightAnti(_) => of_right,
-        _ => of_left.into_iter().chain(of_right.into_iter().filter(kept)).collect(),
+        _ => of_left
+            .into_iter()
+            .chain(of_right.into_iter().filter(kept))
+            .collect(),
     };
-    let shared = left.shared.into_iter().chain(right.shared.into_iter().filter(kept));
+    let shared = left
+        .shared
+        .into_iter()
+        .chain(right.shared.into_iter().filter(kept));
     let shared: Vec<InputColumn> = shared.collect();
     // A name that is no longer that of one column alone means nothing without a table.
     let unique = |column: &InputColumn| columns.iter().filter(|other| other.name == column.name).count() <= 1;
@@ -243,7 +247,10 @@ fn with_all(left: Relation, right: Relation) -> Relation {
 
 /// The place of the only column of a name.
 fn position(columns: &[InputColumn], name: &str) -> Option<usize> {
-    let mut found = columns.iter().enumerate().filter(|(_, column)| column.name == name);
+    let mut found = columns
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.name == name);
     let (index, _) = found.next()?;
     found.next().is_none().then_some(index)
 }
