@@ -160,7 +160,8 @@ fn the_runner_of_sqllogictest_judges() {
     let (right, printed) = run(corpus, "expressions*");
     assert!(right && printed.contains("'equal'"), "{printed}");
     let folder = tempfile::tempdir().unwrap();
-    let records = "query I\nSELECT 1 + 1\n----\n3\n\nquery T rowsort\nSELECT 'b' UNION SELECT 'a'\n----\na\nb\n";
+    let records =
+        "query I\nSELECT 1 + 1\n----\n3\n\nquery T rowsort\nSELECT 'b' UNION SELECT 'a'\n----\na\nb\n";
     fs::write(folder.path().join("wrong.slt"), records).unwrap();
     let (right, printed) = run(folder.path().to_str().unwrap(), "*");
     assert!(!right && printed.contains("{'rows': 1, 'equal': 1}"), "{printed}");

@@ -8,6 +8,7 @@ use sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 
+use super::precedence;
 use super::prefix;
 
 /// The dialect of every statement.
@@ -45,7 +46,7 @@ impl Dialect for Grammar {
         if Self::gave_up() {
             return Some(Err(ParserError::RecursionLimitExceeded));
         }
-        prefix::read(parser)
+        prefix::read(parser).or_else(|| precedence::prefix(parser))
     }
 
     fn supports_trailing_commas(&self) -> bool {
@@ -54,6 +55,19 @@ impl Dialect for Grammar {
 
     fn supports_limit_comma(&self) -> bool {
         true
+    }
+
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        expr: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        precedence::infix(parser, expr)
+    }
+
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        precedence::next(parser).map(Ok)
     }
 
     /// Those of sqlparser's own, and what PostgreSQL reserves as well: a mistake within them is one, and no
@@ -84,13 +98,8 @@ impl Dialect for Grammar {
         ch.is_alphanumeric() || ch == '_' || ch == '$'
     }
 
-    /// By default operators such as `->>` bind looser than `=`, so that `data->>'a' = 'b'` would
-    /// compare first. Here they bind tighter than arithmetic and looser than `::`.
     fn prec_value(&self, prec: Precedence) -> u8 {
-        match prec {
-            Precedence::PgOther => 45,
-            other => GenericDialect.prec_value(other),
-        }
+        precedence::value(prec)
     }
 
     fn supports_filter_during_aggregation(&self) -> bool {

@@ -12,6 +12,7 @@ mod grammar;
 mod grants;
 mod limits;
 mod parser;
+mod precedence;
 mod prefix;
 mod prepared;
 mod principals;

@@ -4,6 +4,7 @@
 
 use sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr};
 
+use super::syntax::title;
 use crate::dialect::folded;
 
 /// Gives the outermost columns of a query distinct names.
@@ -32,7 +33,7 @@ fn first_select(mut body: &mut SetExpr) -> Option<&mut Select> {
 fn name(item: &mut SelectItem, taken: &mut Vec<String>) {
     let (expr, wanted) = match item {
         SelectItem::UnnamedExpr(expr) => {
-            let wanted = own_name(expr);
+            let wanted = title(expr);
             (expr, wanted)
         }
         SelectItem::ExprWithAlias { expr, alias } => {
@@ -49,14 +50,6 @@ fn name(item: &mut SelectItem, taken: &mut Vec<String>) {
         alias: Ident::with_quote('"', given.clone()),
     };
     taken.push(given);
-}
-
-fn own_name(expr: &Expr) -> String {
-    match expr {
-        Expr::Identifier(ident) => folded(ident),
-        Expr::CompoundIdentifier(parts) => parts.last().map(folded).unwrap_or_default(),
-        other => other.to_string(),
-    }
 }
 
 fn distinct(wanted: &str, taken: &[String]) -> String {

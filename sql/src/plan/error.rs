@@ -15,9 +15,18 @@ use crate::dialect::{at, folded};
 /// How DataFusion begins to say that two columns are called the same.
 const DUPLICATE_NAMES: &str = "Projections require unique expression names";
 
-/// Whether it says that two columns are called the same.
+/// Whether it says that two columns are called the same, or that a name may mean either of two.
 pub(super) fn duplicate_names(found: &DataFusionError) -> bool {
-    matches!(root(found), DataFusionError::Plan(message) if message.starts_with(DUPLICATE_NAMES))
+    match root(found) {
+        DataFusionError::Plan(message) => message.starts_with(DUPLICATE_NAMES),
+        DataFusionError::SchemaError(inner, _) => matches!(
+            inner.as_ref(),
+            SchemaError::AmbiguousReference { .. }
+                | SchemaError::DuplicateQualifiedField { .. }
+                | SchemaError::DuplicateUnqualifiedField { .. }
+        ),
+        _ => false,
+    }
 }
 
 /// An error of DataFusion's planner about a query.

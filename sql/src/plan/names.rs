@@ -17,6 +17,7 @@ use sqlparser::ast::{self, Query, Visit, Visitor};
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::into_datafusion;
 
+use super::power::Power;
 use super::types::Types;
 use super::{PlanContext, information_schema, now, query, scopes, session_words};
 use crate::authorize::Need;
@@ -35,6 +36,7 @@ type Key = (Option<String>, String);
 pub(super) struct Names<'a> {
     state: &'a SessionState,
     types: Arc<dyn TypePlanner>,
+    operators: Vec<Arc<dyn ExprPlanner>>,
     /// By schema and name as the statement gives them. An error is told only if the name is used, as
     /// it may be that of a common table expression.
     sources: HashMap<Key, Result<Arc<dyn TableSource>>>,
@@ -53,6 +55,10 @@ impl<'a> Names<'a> {
         Self {
             state: context.state,
             types: Arc::new(Types),
+            operators: [Arc::new(Power) as Arc<dyn ExprPlanner>]
+                .into_iter()
+                .chain(context.state.expr_planners().iter().cloned())
+                .collect(),
             sources: HashMap::new(),
             principal: context.access.principal(),
             schema: context.current_schema,
@@ -239,7 +245,7 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.state.expr_planners()
+        &self.operators
     }
 
     fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {

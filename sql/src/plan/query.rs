@@ -16,7 +16,9 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::from_datafusion;
 
 use super::names::{self, Expanding, Names};
-use super::{PlanContext, distinct_names, error, macros, parameters, temporal};
+use super::{
+    PlanContext, distinct_names, error, macros, parameters, set_operations, subquery, syntax, temporal,
+};
 use crate::catalog::Object;
 use crate::dialect::with_room;
 
@@ -79,6 +81,7 @@ fn to_logical(
     planner: &mut PlannerContext,
 ) -> datafusion::common::Result<LogicalPlan> {
     macros::expand(&mut query);
+    syntax::rewrite(&mut query, names)?;
     planner_of(names).sql_statement_to_plan_with_context(ast::Statement::Query(query), planner)
 }
 
@@ -97,9 +100,14 @@ pub(super) fn finish(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<Log
     typed(temporal(plan, context)?, context)
 }
 
-/// Times in the session's zone.
+/// Set operations and subqueries as joins, and times in the session's zone.
 pub(super) fn temporal(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<LogicalPlan> {
-    with_room(|| temporal::rewrite(plan, context.settings.time_zone()).map_err(from_datafusion))
+    with_room(|| {
+        set_operations::rewrite(plan)
+            .and_then(|plan| subquery::rewrite(plan, context.state))
+            .and_then(|plan| temporal::rewrite(plan, context.settings.time_zone()))
+            .map_err(from_datafusion)
+    })
 }
 
 /// Types a plan whose parameters have types.

@@ -2,7 +2,10 @@
 //! gives the same rows wherever it runs.
 
 mod buckets;
+mod joins;
+mod only_row;
 mod options;
+mod pushdown;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -161,7 +164,15 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = registered {
         tracing::error!(%error, "functions are missing");
     }
-    state
+    if let Err(error) = state.register_udf(Arc::new(only_row::function())) {
+        tracing::error!(%error, "the function of scalar subqueries is missing");
+    }
+    let logical = joins::guarded(state.optimizers());
+    let physical = pushdown::guarded(state.physical_optimizers());
+    SessionStateBuilder::new_from_existing(state)
+        .with_optimizer_rules(logical)
+        .with_physical_optimizer_rules(physical)
+        .build()
 });
 
 #[cfg(test)]

@@ -1,0 +1,186 @@
+//! The columns of what stands in FROM, with the common table expressions that are seen from there.
+
+use datafusion::common::TableReference;
+use datafusion::sql::planner::PlannerContext;
+use sqlparser::ast::{
+    Cte, Expr, Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins,
+    WildcardAdditionalOptions, With,
+};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
+
+use crate::plan::names::Names;
+use crate::plan::query::planner_of;
+
+/// A column as an expression reads it.
+#[derive(Debug, Clone)]
+pub(super) struct InputColumn {
+    pub(super) name: String,
+    pub(super) expr: Expr,
+}
+
+/// The queries around a place, and their common table expressions that are rewritten already.
+pub(super) struct Scopes<'n, 's> {
+    names: &'n Names<'s>,
+    open: Vec<Scope>,
+}
+
+struct Scope {
+    recursive: bool,
+    /// Where the queries of common table expressions are, and their names.
+    places: Vec<(*const Query, TableAlias)>,
+    seen: Vec<Cte>,
+}
+
+impl<'n, 's> Scopes<'n, 's> {
+    pub(super) fn new(names: &'n Names<'s>) -> Self {
+        Self {
+            names,
+            open: Vec::new(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, query: &Query) {
+        let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.open.push(Scope {
+            recursive: query.with.as_ref().is_some_and(|with| with.recursive),
+            places: ctes
+                .map(|cte| (&raw const *cte.query, cte.alias.clone()))
+                .collect(),
+            seen: Vec::new(),
+        });
+    }
+
+    pub(super) fn leave(&mut self, query: &Query) {
+        self.open.pop();
+        let Some(parent) = self.open.last_mut() else {
+            return;
+        };
+        let place = parent
+            .places
+            .iter()
+            .find(|(address, _)| std::ptr::eq(*address, query));
+        if let Some((_, alias)) = place {
+            parent.seen.push(Cte {
+                alias: alias.clone(),
+                query: Box::new(query.clone()),
+                from: None,
+                materialized: None,
+                closing_paren_token: TokenWithSpan::wrap(Token::RParen).into(),
+            });
+        }
+    }
+
+    /// The columns of a table or a query in FROM, in order. `None` for one that cannot be planned by itself.
+    pub(super) fn of(&self, factor: &TableFactor) -> Option<Vec<InputColumn>> {
+        let query = self.all_of(factor.clone());
+        let statement = sqlparser::ast::Statement::Query(Box::new(query));
+        let plan = planner_of(self.names)
+            .sql_statement_to_plan_with_context(statement, &mut PlannerContext::new())
+            .ok()?;
+        let columns = plan.schema().iter().map(|(qualifier, field)| InputColumn {
+            name: field.name().clone(),
+            expr: reference(qualifier, field.name()),
+        });
+        Some(columns.collect())
+    }
+
+    /// `WITH … SELECT * FROM factor`.
+    fn all_of(&self, relation: TableFactor) -> Query {
+        let ctes: Vec<Cte> = self.open.iter().flat_map(|scope| &scope.seen).cloned().collect();
+        let with = (!ctes.is_empty()).then(|| With {
+            with_token: TokenWithSpan::wrap(Token::Comma).into(),
+            recursive: self.open.iter().any(|scope| scope.recursive),
+            cte_tables: ctes,
+        });
+        let from = TableWithJoins {
+            relation,
+            joins: Vec::new(),
+        };
+        let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+        query_of(with, select_of(vec![all], vec![from]))
+    }
+}
+
+fn reference(qualifier: Option<&TableReference>, name: &str) -> Expr {
+    let mut parts: Vec<Ident> = Vec::new();
+    if let Some(qualifier) = qualifier {
+        parts.extend(qualifier.schema().map(quoted));
+        parts.push(quoted(qualifier.table()));
+    }
+    parts.push(quoted(name));
+    match parts.len() {
+        1 => Expr::Identifier(quoted(name)),
+        _ => Expr::CompoundIdentifier(parts),
+    }
+}
+
+/// A name that is not folded.
+pub(super) fn quoted(name: &str) -> Ident {
+    let mut ident = Ident::with_quote('"', name);
+    ident.span = Span::new(Location::empty(), Location::empty());
+    ident
+}
+
+/// `SELECT items FROM from`.
+pub(super) fn select_of(projection: Vec<SelectItem>, from: Vec<TableWithJoins>) -> Select {
+    Select {
+        select_token: TokenWithSpan::wrap(Token::Comma).into(),
+        optimizer_hints: Vec::new(),
+        distinct: None,
+        select_modifiers: None,
+        top: None,
+        top_before_distinct: false,
+        projection,
+        exclude: None,
+        into: None,
+        from,
+        lateral_views: Vec::new(),
+        prewhere: None,
+        selection: None,
+        connect_by: Vec::new(),
+        group_by: sqlparser::ast::GroupByExpr::Expressions(Vec::new(), Vec::new()),
+        cluster_by: Vec::new(),
+        distribute_by: Vec::new(),
+        sort_by: Vec::new(),
+        having: None,
+        named_window: Vec::new(),
+        qualify: None,
+        window_before_qualify: false,
+        value_table_mode: None,
+        flavor: sqlparser::ast::SelectFlavor::Standard,
+    }
+}
+
+pub(super) fn query_of(with: Option<With>, select: Select) -> Query {
+    Query {
+        with,
+        body: Box::new(SetExpr::Select(Box::new(select))),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    }
+}
+
+/// A query in FROM under a name.
+pub(super) fn derived(subquery: Query, lateral: bool, alias: TableAlias) -> TableFactor {
+    TableFactor::Derived {
+        lateral,
+        subquery: Box::new(subquery),
+        alias: Some(alias),
+        sample: None,
+    }
+}
+
+pub(super) fn alias(name: Ident) -> TableAlias {
+    TableAlias {
+        explicit: true,
+        name,
+        columns: Vec::new(),
+        at: None,
+    }
+}

@@ -1,0 +1,100 @@
+//! A query's syntax tree brought into a form that DataFusion's planner reads as SQL means it.
+//!
+//! Each file is about one construct. The tree stays SQL: what it means by PostgreSQL's rules does not change,
+//! but for the names of columns that have none, which are the text of their expressions.
+
+mod columns;
+mod common;
+mod groups;
+mod order;
+mod row_values;
+mod titles;
+mod unnest;
+mod using;
+mod windows;
+
+use std::ops::ControlFlow;
+
+use datafusion::common::DataFusionError;
+use sqlparser::ast::{Expr, Query, Select, SetExpr, TableFactor, VisitMut, VisitorMut};
+
+use super::names::Names;
+use columns::Scopes;
+
+pub(super) use titles::title;
+
+/// Rewrites a query with all queries in it.
+pub(super) fn rewrite(query: &mut Query, names: &Names<'_>) -> Result<(), DataFusionError> {
+    common::distinct_names(query);
+    let mut selects = Selects {
+        scopes: Scopes::new(names),
+    };
+    match query.visit(&mut selects) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// Rewrites queries from the innermost out, so that what is around one sees it as it is planned.
+struct Selects<'n, 's> {
+    scopes: Scopes<'n, 's>,
+}
+
+impl VisitorMut for Selects<'_, '_> {
+    type Break = DataFusionError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        self.scopes.enter(query);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        if let Err(error) = one(query, &self.scopes) {
+            return ControlFlow::Break(error);
+        }
+        self.scopes.leave(query);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<DataFusionError> {
+        unnest::rewrite(factor);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
+        row_values::rewrite(expr);
+        ControlFlow::Continue(())
+    }
+}
+
+fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError> {
+    let mut order_by = query.order_by.take();
+    let single = matches!(query.body.as_ref(), SetExpr::Select(_));
+    let mut selects = Vec::new();
+    selects_of(&mut query.body, &mut selects);
+    for (index, select) in selects.into_iter().enumerate() {
+        windows::inline(select);
+        groups::expand(select);
+        let order = order_by.as_mut().filter(|_| single);
+        using::rewrite(select, order, scopes)?;
+        // The first select names the columns of a set operation.
+        if index == 0 {
+            titles::give(select);
+        }
+    }
+    query.order_by = order_by;
+    order::settle(query, scopes);
+    Ok(())
+}
+
+/// The selects of a query's own, not those of queries in it.
+fn selects_of<'q>(body: &'q mut SetExpr, found: &mut Vec<&'q mut Select>) {
+    match body {
+        SetExpr::Select(select) => found.push(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            selects_of(left, found);
+            selects_of(right, found);
+        }
+        _ => {}
+    }
+}

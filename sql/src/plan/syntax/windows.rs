@@ -1,0 +1,100 @@
+//! `OVER (w ORDER BY …)`: a window that refines a named one. DataFusion takes what it adds for all of it.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, Ident, NamedWindowDefinition, NamedWindowExpr, Query, Select, VisitMut, VisitorMut, WindowSpec,
+    WindowType,
+};
+
+use crate::dialect::folded;
+
+/// Writes named windows into those that refine them.
+pub(super) fn inline(select: &mut Select) {
+    if select.named_window.is_empty() {
+        return;
+    }
+    let mut known: Vec<(String, WindowSpec)> = Vec::new();
+    for NamedWindowDefinition(name, definition) in &mut select.named_window {
+        if let NamedWindowExpr::WindowSpec(spec) = definition {
+            refine(spec, &known);
+            known.push((folded(name), spec.clone()));
+        } else if let NamedWindowExpr::NamedWindow(other) = definition
+            && let Some(spec) = find(other, &known)
+        {
+            known.push((folded(name), spec));
+        }
+    }
+    let mut inline = Inline { known, depth: 0 };
+    for item in &mut select.projection {
+        let walked = item.visit(&mut inline);
+        debug_assert!(walked.is_continue(), "the visitor never breaks");
+    }
+    if let Some(qualify) = &mut select.qualify {
+        let walked = qualify.visit(&mut inline);
+        debug_assert!(walked.is_continue(), "the visitor never breaks");
+    }
+}
+
+fn find(name: &Ident, known: &[(String, WindowSpec)]) -> Option<WindowSpec> {
+    let wanted = folded(name);
+    known
+        .iter()
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, spec)| spec.clone())
+}
+
+fn refine(spec: &mut WindowSpec, known: &[(String, WindowSpec)]) {
+    let Some(base) = spec.window_name.as_ref().and_then(|name| find(name, known)) else {
+        return;
+    };
+    // The named one gives the partitions, and the order if it has one; a frame it must not have.
+    if !spec.partition_by.is_empty() || base.window_frame.is_some() {
+        return;
+    }
+    if !base.order_by.is_empty() && !spec.order_by.is_empty() {
+        return;
+    }
+    spec.window_name = None;
+    spec.partition_by = base.partition_by;
+    if spec.order_by.is_empty() {
+        spec.order_by = base.order_by;
+    }
+}
+
+struct Inline {
+    known: Vec<(String, WindowSpec)>,
+    /// Queries around the present place, within the select.
+    depth: usize,
+}
+
+impl VisitorMut for Inline {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0
+            && let Expr::Function(function) = expr
+        {
+            match &mut function.over {
+                Some(WindowType::WindowSpec(spec)) => refine(spec, &self.known),
+                Some(WindowType::NamedWindow(name)) => {
+                    if let Some(spec) = find(name, &self.known) {
+                        function.over = Some(WindowType::WindowSpec(spec));
+                    }
+                }
+                None => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
