@@ -4,12 +4,12 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use datafusion::catalog::memory::DataSourceExec;
-use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::datasource::physical_plan::{FileScanConfig, ParquetSource};
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, CastExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr,
-    Literal, NegativeExpr, NotExpr, lit,
+    BinaryExpr, CaseExpr, CastExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr,
+    LikeExpr, Literal, NegativeExpr, NotExpr, lit,
 };
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -308,21 +308,31 @@ fn write_scan(text: &mut Bounded, source: &DataSourceExec) -> fmt::Result {
     Ok(())
 }
 
-/// An expression with all its fields. What filters that change as a query runs have come to is no part of it.
+/// An expression with all its fields. What filters that change as a query runs have come to is no part of it, nor
+/// are the tables that a CASE makes of its constants, which show them in any order.
 fn expression(text: &mut Bounded, expr: &Arc<dyn PhysicalExpr>) -> fmt::Result {
     let steady = Arc::clone(expr)
         .transform_up(|inner| {
-            Ok(match inner.downcast_ref::<DynamicFilterPhysicalExpr>() {
-                Some(_) => Transformed::yes(lit(format!(
-                    "dynamic filter of {} columns",
-                    inner.children().len()
-                ))),
-                None => Transformed::no(inner),
-            })
+            let shown = if inner.is::<DynamicFilterPhysicalExpr>() {
+                format!("dynamic filter of {} columns", inner.children().len())
+            } else if let Some(case) = inner.downcast_ref::<CaseExpr>() {
+                case_text(case, &inner.children())
+                    .map_err(|_| internal_datafusion_err!("an expression is too long to be compared"))?
+            } else {
+                return Ok(Transformed::no(inner));
+            };
+            Ok(Transformed::yes(lit(shown)))
         })
         .data()
         .map_err(|_| fmt::Error)?;
     write!(text, " {steady:?}")
+}
+
+fn case_text(case: &CaseExpr, children: &[&Arc<dyn PhysicalExpr>]) -> Result<String, fmt::Error> {
+    let (compares, ends) = (case.expr().is_some(), case.else_expr().is_some());
+    let mut text = Bounded(format!("case {compares} {} {ends}", case.when_then_expr().len()));
+    children.iter().try_for_each(|child| write!(text, " {child:?}"))?;
+    Ok(text.0)
 }
 
 /// A node as it is shown.
