@@ -12,7 +12,7 @@
 //!
 //! Reading order: [`layout`], [`error`], [`log`], [`delta`], [`table`], [`external`], [`write`],
 //! [`fragment`], [`blocks`], [`cache`], [`codec`],
-//! [`session`].
+//! [`numbers`], [`session`].
 
 pub mod blocks;
 pub mod cache;
@@ -25,6 +25,7 @@ mod fixture;
 pub mod fragment;
 pub mod layout;
 pub mod log;
+pub mod numbers;
 pub mod session;
 pub mod shards;
 pub mod table;

@@ -16,6 +16,7 @@ mod insert;
 mod literals;
 mod names;
 mod now;
+mod numerals;
 mod parameters;
 mod principals;
 mod query;

@@ -16,7 +16,7 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::from_datafusion;
 
 use super::names::{self, Expanding, Names};
-use super::{PlanContext, distinct_names, error, parameters, temporal};
+use super::{PlanContext, distinct_names, error, numerals, parameters, temporal};
 use crate::catalog::Object;
 use crate::dialect::with_room;
 
@@ -64,10 +64,11 @@ pub(super) fn to_plan_with_any_names(
 }
 
 fn to_logical(
-    query: Box<Query>,
+    mut query: Box<Query>,
     names: &Names<'_>,
     planner: &mut PlannerContext,
 ) -> datafusion::common::Result<LogicalPlan> {
+    numerals::rewrite(&mut *query);
     planner_of(names).sql_statement_to_plan_with_context(ast::Statement::Query(query), planner)
 }
 
@@ -76,6 +77,7 @@ pub(super) fn planner_of<'n, 's>(names: &'n Names<'s>) -> SqlToRel<'n, Names<'s>
     use datafusion::logical_expr::planner::ContextProvider;
     let options = ParserOptions::from(&names.options().sql_parser)
         .with_enable_ident_normalization(true)
+        .with_parse_float_as_decimal(true)
         .with_support_varchar_with_length(true)
         .with_map_string_types_to_utf8view(false);
     SqlToRel::new_with_options(names, options)
