@@ -12,7 +12,7 @@
 //!
 //! Reading order: [`layout`], [`error`], [`log`], [`delta`], [`table`], [`external`], [`write`],
 //! [`fragment`], [`blocks`], [`cache`], [`codec`],
-//! [`session`].
+//! [`numbers`], [`session`].
 
 pub mod blocks;
 pub mod cache;
@@ -26,6 +26,7 @@ pub mod fragment;
 mod functions;
 pub mod layout;
 pub mod log;
+pub mod numbers;
 pub mod session;
 pub mod shards;
 pub mod table;

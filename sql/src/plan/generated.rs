@@ -12,7 +12,7 @@ use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::Column;
 
 use super::names::Names;
-use super::{error, query};
+use super::{error, numerals, query};
 use crate::dialect::{folded, parse_expression};
 
 /// The columns that an expression reads. None of an expression that cannot be read.
@@ -41,7 +41,8 @@ pub(super) fn plan(column: &Column, schema: &DFSchema, names: &Names<'_>) -> Res
     let Some(text) = &column.generated else {
         return Ok(None);
     };
-    let parsed = parse_expression(text)?;
+    let mut parsed = parse_expression(text)?;
+    numerals::rewrite(&mut parsed);
     let expr = query::planner_of(names)
         .sql_to_expr(parsed.clone(), schema, &mut PlannerContext::new())
         .map_err(|found| error::refine(found, &parsed, names))?;

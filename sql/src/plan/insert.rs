@@ -8,6 +8,7 @@ use std::sync::Arc;
 use watershed_core::error::{Error, Position, Result, SqlState, nearest};
 use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::{Column, ColumnType};
+use watershed_storage::numbers::nearest_micros;
 
 use super::names::Names;
 use super::{Plan, PlanContext, generated, literals, parameters, query};
@@ -224,11 +225,14 @@ pub(super) fn value(source: &LogicalPlan, from: usize, column: &Column) -> Resul
     let value = query::column(source, from);
     let (from, target) = (source.schema().field(from).data_type(), column.data_type.arrow());
     check_assignable(from, column)?;
-    Ok(if *from == target {
-        value
-    } else {
-        cast(value, target)
-    })
+    if *from == target {
+        return Ok(value);
+    }
+    let whole = match target {
+        DataType::Timestamp(_, _) => nearest_micros(value.clone(), from),
+        _ => None,
+    };
+    Ok(cast(whole.unwrap_or(value), target))
 }
 
 pub(super) fn project(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {

@@ -17,6 +17,7 @@ mod literals;
 mod macros;
 mod names;
 mod now;
+mod numerals;
 mod parameters;
 mod power;
 mod principals;

@@ -17,7 +17,7 @@ use watershed_storage::error::from_datafusion;
 
 use super::names::{self, Expanding, Names};
 use super::{
-    PlanContext, distinct_names, error, macros, parameters, set_operations, subquery, syntax, temporal,
+    PlanContext, distinct_names, error, macros, numerals, parameters, set_operations, subquery, syntax, temporal,
 };
 use crate::catalog::Object;
 use crate::dialect::with_room;
@@ -82,6 +82,8 @@ fn to_logical(
 ) -> datafusion::common::Result<LogicalPlan> {
     macros::expand(&mut query);
     syntax::rewrite(&mut query, names)?;
+    // Last: columns are named by the numbers as they were written.
+    numerals::rewrite(&mut *query);
     planner_of(names).sql_statement_to_plan_with_context(ast::Statement::Query(query), planner)
 }
 
@@ -90,6 +92,7 @@ pub(super) fn planner_of<'n, 's>(names: &'n Names<'s>) -> SqlToRel<'n, Names<'s>
     use datafusion::logical_expr::planner::ContextProvider;
     let options = ParserOptions::from(&names.options().sql_parser)
         .with_enable_ident_normalization(true)
+        .with_parse_float_as_decimal(true)
         .with_support_varchar_with_length(true)
         .with_map_string_types_to_utf8view(false);
     SqlToRel::new_with_options(names, options)

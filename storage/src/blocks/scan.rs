@@ -25,6 +25,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::cache::BlockCache;
 use super::object::{PinnedStore, Version};
+use crate::numbers::with_exact_units;
 
 /// Names of columns that no file has. What is said of columns is for writers of Parquet alone, and travels
 /// with scans all the same; the tags of files do not.
@@ -65,6 +66,7 @@ pub fn with_blocks(
     runtime: &RuntimeEnv,
     cache: &Arc<BlockCache>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    let plan = with_exact_units(plan)?;
     plan.transform_up(|node| {
         let Some((scan, source)) = remote_scan(&node) else {
             return Ok(Transformed::no(node));

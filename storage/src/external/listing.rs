@@ -3,16 +3,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Result;
 use datafusion::common::stats::Precision;
+use datafusion::common::{Result, Statistics};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::ListingTable;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -133,15 +135,37 @@ fn dealt(
         .data_source()
         .downcast_ref::<FileScanConfig>()?;
     scan.file_source().downcast_ref::<ParquetSource>()?;
+    let schema = Arc::clone(scan.file_source().table_schema().table_schema());
     let files = scan.file_groups.iter().flat_map(|group| group.iter().cloned());
+    let files = files.map(|mut file| {
+        let known = file.statistics.as_deref();
+        file.statistics = known.map(|known| Arc::new(without_float_bounds(known, &schema)));
+        file
+    });
     let groups = deal(
         files.collect(),
         partitions,
         options.optimizer.repartition_file_min_size as u64,
     );
-    let mut scan = scan.clone();
+    let statistics = without_float_bounds(&scan.statistics(), &schema);
+    let mut scan = FileScanConfigBuilder::from(scan.clone())
+        .with_statistics(statistics)
+        .build();
     // Declared, so that nobody cuts the files in another way.
     scan.output_partitioning = Some(Partitioning::UnknownPartitioning(groups.len()));
     scan.file_groups = groups.into_iter().map(FileGroup::new).collect();
     Some(DataSourceExec::from_data_source(scan))
+}
+
+/// The statistics of files of Parquet with the bounds of floats as estimates. Writers leave NaN out of them, and
+/// DataFusion would take a column whose bounds are one value for that value in all rows.
+fn without_float_bounds(statistics: &Statistics, schema: &Schema) -> Statistics {
+    let mut statistics = statistics.clone();
+    for (column, field) in statistics.column_statistics.iter_mut().zip(schema.fields()) {
+        if field.data_type().is_floating() {
+            column.min_value = std::mem::take(&mut column.min_value).to_inexact();
+            column.max_value = std::mem::take(&mut column.max_value).to_inexact();
+        }
+    }
+    statistics
 }

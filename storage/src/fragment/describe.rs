@@ -30,7 +30,7 @@ use super::digest::FragmentDigest;
 use super::scan::{conjuncts, dynamic_filters, file_scan, join_filters};
 
 /// Layouts of states, and the text below, belong to one version of the engine.
-const VERSION: &str = concat!("2/", env!("CARGO_PKG_VERSION"));
+const VERSION: &str = concat!("3/", env!("CARGO_PKG_VERSION"));
 
 /// Expressions that are deeper, or whose text is longer, make fragments that are not reused.
 const MAX_DEPTH: usize = 64;

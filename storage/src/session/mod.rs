@@ -25,6 +25,7 @@ use watershed_core::store::StoreRoot;
 
 use crate::error::{from_datafusion, into_datafusion};
 use crate::functions;
+use crate::numbers;
 
 use buckets::Buckets;
 
@@ -146,11 +147,14 @@ pub fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBui
 
 /// Holds the functions, which take long to make and are alike for all sessions.
 static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
-    let mut state = SessionStateBuilder::new_with_default_features()
-        .with_config(SessionConfig::new().with_create_default_catalog_and_schema(false))
-        .build();
+    let builder = SessionStateBuilder::new_with_default_features()
+        .with_config(SessionConfig::new().with_create_default_catalog_and_schema(false));
+    let mut state = numbers::with_rules(builder).build();
+    // Both fail when a registry takes no functions; this one does, as the tests below show.
+    if let Err(error) = numbers::register(&mut state) {
+        tracing::error!(%error, "functions over numbers are missing");
+    }
     if let Err(error) = datafusion_functions_json::register_all(&mut state) {
-        // It fails when a registry takes no functions; this one does, as the test below shows.
         tracing::error!(%error, "functions over JSON are missing");
     }
     let registered = functions::scalar()

@@ -1,0 +1,80 @@
+//! Numbers as SQL promises them: arithmetic that never wraps, decimals that never pass through a float
+//! unless one is beside them, and one equality and order of floats.
+//!
+//! [`types`] chooses the types in which numbers meet, before DataFusion's own coercion does. [`arithmetic`]
+//! replaces the operators that wrap. [`keys`] gives floats that are compared one form, and [`bounds`] adds what
+//! statistics can be asked for. [`sum`], [`average`] and [`extremes`] stand in the place of DataFusion's
+//! aggregates. [`instants`] and [`units`] compare instants of several units, which are numbers too. All of it is by logical rules and by functions that every process knows by name, so that
+//! each path of execution gives the same.
+
+mod arithmetic;
+mod average;
+mod bounds;
+mod exprs;
+mod extremes;
+mod floats;
+mod groups;
+mod instants;
+mod keys;
+mod sum;
+mod total;
+mod types;
+mod unions;
+mod units;
+mod whole;
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::functions_aggregate::min_max::{Max, Min};
+use datafusion::logical_expr::AggregateUDF;
+use datafusion::optimizer::Analyzer;
+use watershed_core::error::{Error, SqlState};
+
+use crate::error::into_datafusion;
+
+pub use instants::nearest_micros;
+pub use units::with_exact_units;
+
+/// The builder with the rules: types before DataFusion's coercion, all else after it.
+pub(crate) fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
+    let mut rules = Analyzer::new().rules;
+    rules.insert(0, Arc::new(types::NumericTypes));
+    rules.push(Arc::new(arithmetic::CheckedArithmetic));
+    rules.push(Arc::new(keys::FloatKeys));
+    rules.push(Arc::new(instants::ExactInstants));
+    builder
+        .with_analyzer_rules(rules)
+        .with_optimizer_rule(Arc::new(bounds::FloatBounds))
+}
+
+/// Registers the functions that the rules and the statements call.
+pub(crate) fn register(state: &mut SessionState) -> Result<()> {
+    for function in arithmetic::functions().chain(instants::functions()) {
+        state.register_udf(function)?;
+    }
+    state.register_udf(floats::function())?;
+    state.register_udf(whole::function())?;
+    for function in [
+        AggregateUDF::from(sum::Sum::default()),
+        AggregateUDF::from(average::Average::default()),
+        AggregateUDF::from(extremes::Extreme::<Min>::default()),
+        AggregateUDF::from(extremes::Extreme::<Max>::default()),
+    ] {
+        state.register_udaf(Arc::new(function))?;
+    }
+    Ok(())
+}
+
+/// The error of a result that its type cannot hold.
+fn out_of_range(what: &str) -> datafusion::common::DataFusionError {
+    into_datafusion(
+        Error::new(
+            SqlState::NumericValueOutOfRange,
+            format!("{what} is out of range"),
+        )
+        .with_hint("Cast an operand to a wider type, DECIMAL or DOUBLE."),
+    )
+}
