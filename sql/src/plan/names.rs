@@ -18,7 +18,7 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::into_datafusion;
 
 use super::types::Types;
-use super::{PlanContext, current_user, information_schema, now, query, scopes};
+use super::{PlanContext, current_user, information_schema, now, query, scopes, temporal};
 use crate::authorize::Need;
 use crate::catalog::{
     CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
@@ -35,6 +35,7 @@ type Key = (Option<String>, String);
 pub(super) struct Names<'a> {
     state: &'a SessionState,
     types: Arc<dyn TypePlanner>,
+    operators: Vec<Arc<dyn ExprPlanner>>,
     /// By schema and name as the statement gives them. An error is told only if the name is used, as
     /// it may be that of a common table expression.
     sources: HashMap<Key, Result<Arc<dyn TableSource>>>,
@@ -51,6 +52,7 @@ impl<'a> Names<'a> {
         Self {
             state: context.state,
             types: Arc::new(Types),
+            operators: temporal::operators(context.state),
             sources: HashMap::new(),
             principal: context.access.principal(),
         }
@@ -236,7 +238,7 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.state.expr_planners()
+        &self.operators
     }
 
     fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {

@@ -2,16 +2,35 @@
 //! of them, so that a plan may name them anywhere. A new function needs one line in a list below; one
 //! that has a name of DataFusion's replaces it.
 
-use std::sync::Arc;
+mod function;
+mod interval;
+mod time;
 
+use std::sync::{Arc, LazyLock};
+
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 /// Functions of one row.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
-    vec![]
+    SCALAR.clone()
 }
 
 /// Functions of many rows.
 pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
     vec![]
 }
+
+/// A function of ours, for plans that are made without its name in a statement.
+pub fn named(name: &str) -> Result<Arc<ScalarUDF>> {
+    SCALAR
+        .iter()
+        .find(|function| function.name() == name)
+        .map(Arc::clone)
+        .ok_or_else(|| exec_datafusion_err!("function {name} is missing"))
+}
+
+static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
+    let lists = [time::udfs(), interval::udfs()];
+    lists.into_iter().flatten().map(Arc::new).collect()
+});
