@@ -12,7 +12,7 @@ use sqlparser::ast::BinaryOperator;
 
 use super::super::types::timestamp;
 use super::intervals::{INTERVAL, scaled};
-use super::kinds::{is_interval, is_span, is_text_literal, kind};
+use super::kinds::{call, is_interval, is_span, is_text_literal, kind};
 use super::zones::has_whole_days;
 
 /// The planners of operators, ours first.
@@ -27,6 +27,11 @@ pub(in super::super) fn operators(state: &SessionState) -> Vec<Arc<dyn ExprPlann
 struct Operators;
 
 impl ExprPlanner for Operators {
+    /// DataFusion's planner has a function of its own for it, whatever is registered by that name.
+    fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        call("date_part", args).map(PlannerResult::Planned)
+    }
+
     fn plan_binary_op(
         &self,
         found: RawBinaryExpr,

@@ -95,7 +95,7 @@ pub(crate) fn date_bin() -> ScalarUDF {
                         Some(origin) => origin,
                         None => return Ok(None),
                     },
-                    None => NaiveDateTime::UNIX_EPOCH,
+                    None => chrono::DateTime::UNIX_EPOCH.naive_utc(),
                 };
                 let Some(time) = Clock::of(&times, row)? else {
                     return Ok(None);

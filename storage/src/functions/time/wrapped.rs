@@ -9,7 +9,7 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
-use datafusion::logical_expr::type_coercion::functions::data_types_with_scalar_udf;
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -75,7 +75,14 @@ impl ScalarUDFImpl for Wrapped {
             return Ok(given.to_vec());
         }
         // What DataFusion does not take may be taken here, by a constant that is not known yet.
-        Ok(data_types_with_scalar_udf(given, &self.inner).unwrap_or_else(|_| given.to_vec()))
+        let fields: Vec<FieldRef> = given
+            .iter()
+            .map(|kind| Arc::new(Field::new("", kind.clone(), true)))
+            .collect();
+        Ok(match fields_with_udf(&fields, self.inner.as_ref()) {
+            Ok(fields) => fields.iter().map(|field| field.data_type().clone()).collect(),
+            Err(_) => given.to_vec(),
+        })
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
