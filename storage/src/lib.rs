@@ -12,7 +12,7 @@
 //!
 //! Reading order: [`layout`], [`error`], [`log`], [`delta`], [`table`], [`external`], [`write`],
 //! [`fragment`], [`blocks`], [`cache`], [`codec`],
-//! [`numbers`], [`session`].
+//! [`numbers`], [`functions`], [`session`].
 
 pub mod blocks;
 pub mod cache;
@@ -23,7 +23,7 @@ pub mod external;
 #[cfg(test)]
 mod fixture;
 pub mod fragment;
-mod functions;
+pub mod functions;
 pub mod layout;
 pub mod log;
 pub mod numbers;

@@ -61,6 +61,8 @@ sqlstates! {
     DivisionByZero = "22012", "division_by_zero", FixData;
     /// A date or time is out of range or not one at all.
     InvalidDatetimeFormat = "22007", "invalid_datetime_format", FixData;
+    /// A date, a timestamp or one of its fields is beyond what there is.
+    DatetimeFieldOverflow = "22008", "datetime_field_overflow", FixData;
     /// A value of a parameter or setting is not one that it takes.
     InvalidParameterValue = "22023", "invalid_parameter_value", FixStatement;
     /// Data could not be read as what it should be.

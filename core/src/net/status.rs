@@ -130,6 +130,7 @@ fn grpc_code(code: SqlState) -> Code {
         | SqlState::CardinalityViolation
         | SqlState::DivisionByZero
         | SqlState::InvalidDatetimeFormat
+        | SqlState::DatetimeFieldOverflow
         | SqlState::InvalidParameterValue
         | SqlState::DataException
         | SqlState::NotNullViolation

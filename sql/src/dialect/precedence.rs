@@ -261,7 +261,16 @@ mod tests {
         same("NOT NOT a = b", "NOT (NOT (a = b))");
         // Places within the subquery differ, so that its form is looked at.
         let found = parse_expression("NOT EXISTS (SELECT 1) IS NULL").unwrap();
-        assert!(matches!(found, Expr::UnaryOp { op: UnaryOperator::Not, .. }), "{found}");
+        assert!(
+            matches!(
+                found,
+                Expr::UnaryOp {
+                    op: UnaryOperator::Not,
+                    ..
+                }
+            ),
+            "{found}"
+        );
         same("NOT a BETWEEN b AND c OR d", "(NOT (a BETWEEN b AND c)) OR d");
         same("a IS NOT NULL = b OR c", "((a IS NOT NULL) = b) OR c");
         same("a AND b IS NOT TRUE", "a AND (b IS NOT TRUE)");

@@ -12,7 +12,7 @@ use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::Column;
 
 use super::names::Names;
-use super::{error, numerals, query};
+use super::{error, numerals, query, temporal};
 use crate::dialect::{folded, parse_expression};
 
 /// The columns that an expression reads. None of an expression that cannot be read.
@@ -48,7 +48,10 @@ pub(super) fn plan(column: &Column, schema: &DFSchema, names: &Names<'_>) -> Res
         .map_err(|found| error::refine(found, &parsed, names))?;
     let target = column.data_type.arrow();
     let from = expr.get_type(schema).map_err(from_datafusion)?;
-    Ok(Some(if from == target { expr } else { cast(expr, target) }))
+    let expr = if from == target { expr } else { cast(expr, target) };
+    // The same whoever inserts: in UTC.
+    let expr = temporal::rewrite_expression(expr, schema, "UTC").map_err(from_datafusion)?;
+    Ok(Some(expr))
 }
 
 /// Refuses an expression that would not give the same value for the same row.

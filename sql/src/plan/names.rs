@@ -19,7 +19,7 @@ use watershed_storage::error::into_datafusion;
 
 use super::power::Power;
 use super::types::Types;
-use super::{PlanContext, information_schema, now, query, scopes, session_words};
+use super::{PlanContext, information_schema, now, query, scopes, session_words, temporal};
 use crate::authorize::Need;
 use crate::catalog::{
     CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
@@ -55,9 +55,8 @@ impl<'a> Names<'a> {
         Self {
             state: context.state,
             types: Arc::new(Types),
-            operators: [Arc::new(Power) as Arc<dyn ExprPlanner>]
-                .into_iter()
-                .chain(context.state.expr_planners().iter().cloned())
+            operators: std::iter::once(Arc::new(Power) as Arc<dyn ExprPlanner>)
+                .chain(temporal::operators(context.state))
                 .collect(),
             sources: HashMap::new(),
             principal: context.access.principal(),

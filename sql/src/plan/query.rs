@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
-use datafusion::common::{Column, DFSchema, plan_err};
+use datafusion::catalog::view::ViewTable;
+use datafusion::common::{Column, DFSchema, UnnestOptions, plan_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::{self, Query};
@@ -17,7 +18,8 @@ use watershed_storage::error::from_datafusion;
 
 use super::names::{self, Expanding, Names};
 use super::{
-    PlanContext, distinct_names, error, macros, numerals, parameters, set_operations, subquery, syntax, temporal,
+    PlanContext, distinct_names, error, macros, numerals, parameters, set_operations, subquery, syntax,
+    temporal,
 };
 use crate::catalog::Object;
 use crate::dialect::with_room;
@@ -184,6 +186,10 @@ pub(super) fn table_function(
     name: &str,
     args: Vec<Expr>,
 ) -> datafusion::common::Result<Arc<dyn TableSource>> {
+    let schema = DFSchema::empty();
+    if let Some(series) = series(state, name, &args)? {
+        return Ok(provider_as_source(Arc::new(ViewTable::new(series, None))));
+    }
     let Some(function) = state.table_functions().get(name) else {
         return plan_err!("table function '{name}' not found");
     };
@@ -193,13 +199,43 @@ pub(super) fn table_function(
             .with_query_execution_start_time(state.execution_props().query_execution_start_time)
             .build(),
     );
-    let schema = DFSchema::empty();
     let args = args
         .into_iter()
         .map(|arg| simplifier.simplify(simplifier.coerce(arg, &schema)?))
         .collect::<datafusion::common::Result<Vec<_>>>()?;
     let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, state))?;
     Ok(provider_as_source(provider))
+}
+
+/// A series of times as a query over the function of the same name that gives a list: DataFusion's table has
+/// nanoseconds alone, and no zone of the session.
+fn series(
+    state: &SessionState,
+    name: &str,
+    args: &[Expr],
+) -> datafusion::common::Result<Option<LogicalPlan>> {
+    let empty = DFSchema::empty();
+    let of_times = args.iter().any(|arg| {
+        arg.get_type(&empty).is_ok_and(|kind| {
+            matches!(
+                kind,
+                DataType::Timestamp(_, _) | DataType::Date32 | DataType::Interval(_)
+            )
+        })
+    });
+    let function = match name {
+        "generate_series" | "range" if of_times => state.scalar_functions().get(name),
+        _ => None,
+    };
+    let Some(function) = function else {
+        return Ok(None);
+    };
+    let list = function.call(args.to_vec()).alias("value");
+    let plan = LogicalPlanBuilder::empty(true)
+        .project(vec![list])?
+        .unnest_column_with_options("value", UnnestOptions::new().with_preserve_nulls(false))?
+        .build()?;
+    Ok(Some(plan))
 }
 
 /// A column of a plan by its place.

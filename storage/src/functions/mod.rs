@@ -2,25 +2,44 @@
 //! of them, so that a plan may name them anywhere. A new function needs one line in a list below; one
 //! that has a name of DataFusion's replaces it.
 
+mod function;
+mod interval;
 mod product;
 mod ranked;
+mod time;
 mod type_name;
 mod width_bucket;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 /// Functions of one row.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
-    vec![
-        type_name::pg_type_of(),
-        type_name::type_of(),
-        width_bucket::width_bucket(),
-    ]
+    SCALAR.clone()
 }
 
 /// Functions of many rows.
 pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
     vec![ranked::mode(), ranked::quantile_disc(), product::product()]
 }
+
+/// A function of ours, for plans that are made without its name in a statement.
+pub fn named(name: &str) -> Result<Arc<ScalarUDF>> {
+    SCALAR
+        .iter()
+        .find(|function| function.name() == name)
+        .map(Arc::clone)
+        .ok_or_else(|| exec_datafusion_err!("function {name} is missing"))
+}
+
+static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
+    let lists = [time::udfs(), interval::udfs()];
+    let others = [
+        type_name::pg_type_of(),
+        type_name::type_of(),
+        width_bucket::width_bucket(),
+    ];
+    lists.into_iter().flatten().map(Arc::new).chain(others).collect()
+});

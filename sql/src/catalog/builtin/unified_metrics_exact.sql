@@ -3,7 +3,7 @@ SELECT
   arrow_cast(b.date_partition, 'Timestamp(Microsecond, Some("UTC"))') AS window_start,
   b.metric_value,
   'batch' AS source,
-  arrow_cast(b.date_partition, 'Timestamp(Microsecond, Some("UTC"))') + INTERVAL '1' DAY AS window_end,
+  arrow_cast(b.date_partition, 'Timestamp(Microsecond, Some("UTC"))') + INTERVAL '24' HOUR AS window_end,
   TRUE AS is_final
 FROM batch_metrics b
 

@@ -1,0 +1,275 @@
+//! The session's zone in casts, in functions over times, and where intervals are added.
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit, try_cast};
+use watershed_core::error::{Error, SqlState};
+use watershed_storage::error::into_datafusion;
+
+use super::super::now;
+use super::super::types::timestamp;
+use super::kinds::{
+    call, finest, in_zone, is_instant, is_interval, is_local, is_span, is_text, kind, to_instant,
+};
+
+/// Functions over times, with the places of those arguments. Instants among these become instants of the
+/// session's zone, and texts are read in it.
+const OVER_TIMES: [(&str, &[usize]); 21] = [
+    ("age", &[0, 1]),
+    ("date_add", &[0]),
+    ("date_bin", &[1, 2]),
+    ("date_diff", &[1, 2]),
+    ("date_part", &[1]),
+    ("date_sub", &[1, 2]),
+    ("date_subtract", &[0]),
+    ("date_trunc", &[1]),
+    ("dayname", &[0]),
+    ("epoch", &[0]),
+    ("epoch_ms", &[0]),
+    ("epoch_ns", &[0]),
+    ("epoch_us", &[0]),
+    ("generate_series", &[0, 1]),
+    ("last_day", &[0]),
+    ("monthname", &[0]),
+    ("range", &[0, 1]),
+    ("time_bucket", &[1, 2]),
+    ("to_char", &[0]),
+    ("to_date", &[0]),
+    ("to_unixtime", &[0]),
+];
+
+/// Functions that give instants for dates too.
+const GIVE_INSTANTS: [&str; 3] = ["date_add", "date_subtract", "date_trunc"];
+
+/// Calls that stand for others.
+pub(super) fn calls(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Transformed<Expr>> {
+    let Expr::ScalarFunction(ScalarFunction { func, mut args }) = expr else {
+        return Ok(Transformed::no(expr));
+    };
+    let kinds: Vec<_> = args.iter().map(|arg| kind(arg, schema)).collect();
+    let same = |args: Vec<Expr>| {
+        Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction::new_udf(
+            func.clone(),
+            args,
+        ))))
+    };
+    match (func.name(), kinds.as_slice()) {
+        ("to_timestamp", [Some(from)]) if is_text(from) || is_local(from) => {
+            let arg = args.swap_remove(0);
+            match to_instant(arg.clone(), from, &timestamp(), zone, false)? {
+                Some(instant) => Ok(Transformed::yes(cast(instant, finest([from])))),
+                None => same(vec![arg]),
+            }
+        }
+        ("to_timestamp", [Some(from), _, ..]) if is_text(from) && zone != "UTC" => {
+            args.insert(0, lit(zone));
+            Ok(Transformed::yes(call("instant_from_pattern", args)?))
+        }
+        ("make_timestamp", [_, _, ..]) if zone != "UTC" => {
+            let made = Expr::ScalarFunction(ScalarFunction { func, args });
+            let local = cast(
+                made,
+                DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None),
+            );
+            Ok(Transformed::yes(call(
+                "instant_from_local",
+                vec![local, lit(zone)],
+            )?))
+        }
+        // DataFusion's has no zone, so that it would be taken for a local time.
+        ("from_unixtime", [Some(seconds)]) if seconds.is_numeric() => {
+            Ok(Transformed::yes(call("to_timestamp", args)?))
+        }
+        ("date_sub", [Some(_), Some(interval)]) if is_span(interval) => {
+            Ok(Transformed::yes(call("date_subtract", args)?))
+        }
+        ("age", [_]) => {
+            let now = now::function("now")
+                .ok_or_else(|| into_datafusion(Error::internal("now() is missing")))?
+                .call(vec![]);
+            let today = call("date_trunc", vec![lit("day"), in_zone(now, &timestamp(), zone)])?;
+            args.insert(0, today);
+            Ok(Transformed::yes(call("age", args)?))
+        }
+        _ => same(args),
+    }
+}
+
+/// An expression whose value depends on the zone.
+pub(super) fn convert(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::Cast(Cast { expr, field }) => match casted(&expr, field.data_type(), schema, zone, false)? {
+            Some(changed) => Ok(Transformed::yes(changed)),
+            None => Ok(Transformed::no(Expr::Cast(Cast { expr, field }))),
+        },
+        Expr::TryCast(TryCast { expr, field }) => match casted(&expr, field.data_type(), schema, zone, true)?
+        {
+            Some(changed) => Ok(Transformed::yes(changed)),
+            None => Ok(Transformed::no(Expr::TryCast(TryCast { expr, field }))),
+        },
+        Expr::ScalarFunction(found) => function(found, schema, zone),
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if matches!(op, Operator::Plus | Operator::Minus) =>
+        {
+            match shifted(&left, op, &right, schema, zone)? {
+                Some(changed) => Ok(Transformed::yes(changed)),
+                None => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            }
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn casted(
+    expr: &Expr,
+    target: &DataType,
+    schema: &DFSchema,
+    zone: &str,
+    attempt: bool,
+) -> Result<Option<Expr>> {
+    let Some(from) = kind(expr, schema) else {
+        return Ok(None);
+    };
+    let again = |expr: Expr| match attempt {
+        true => try_cast(expr, target.clone()),
+        false => cast(expr, target.clone()),
+    };
+    if is_instant(target) && from.is_numeric() {
+        return Err(into_datafusion(
+            Error::new(
+                SqlState::DatatypeMismatch,
+                "a number cannot be cast to TIMESTAMP, as it does not say its unit",
+            )
+            .with_hint("Use to_timestamp(seconds), to_timestamp_millis(…) or make_timestamp(microseconds)."),
+        ));
+    }
+    if is_instant(target) && (is_text(&from) || is_local(&from)) {
+        let exact = |expr: Expr, of: &DataType| match of == target {
+            true => expr,
+            false => again(expr),
+        };
+        // In UTC texts are read as the type of the cast says.
+        if zone == "UTC" && matches!(target, DataType::Timestamp(_, Some(own)) if own.as_ref() == "UTC") {
+            return Ok(None);
+        }
+        let instant = to_instant(expr.clone(), &from, target, zone, attempt)?;
+        return Ok(instant.map(|instant| {
+            let of = kind(&instant, schema).unwrap_or_else(|| finest([target]));
+            exact(instant, &of)
+        }));
+    }
+    let shown = matches!(
+        target,
+        DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_)
+    ) || is_text(target)
+        || is_local(target);
+    if shown && is_instant(&from) && !is_of(&from, zone) {
+        return Ok(Some(again(in_zone(expr.clone(), &from, zone))));
+    }
+    Ok(None)
+}
+
+/// Whether an instant's type names the zone.
+fn is_of(kind: &DataType, zone: &str) -> bool {
+    matches!(kind, DataType::Timestamp(_, Some(own)) if own.as_ref() == zone)
+}
+
+fn function(found: ScalarFunction, schema: &DFSchema, zone: &str) -> Result<Transformed<Expr>> {
+    let name = found.func.name().to_owned();
+    let Some((_, places)) = OVER_TIMES.iter().find(|(known, _)| *known == name) else {
+        return Ok(Transformed::no(Expr::ScalarFunction(found)));
+    };
+    let before = kind(&Expr::ScalarFunction(found.clone()), schema);
+    let ScalarFunction { func, mut args } = found;
+    let any_instant = args
+        .iter()
+        .any(|arg| kind(arg, schema).is_some_and(|kind| is_instant(&kind)));
+    let mut changed = false;
+    for place in *places {
+        let Some(arg) = args.get_mut(*place) else {
+            continue;
+        };
+        let Some(mut of) = kind(arg, schema) else {
+            continue;
+        };
+        // A bucket's third argument may be a zone, and a part's name is a text as well.
+        let text = is_text(&of)
+            && !(name == "time_bucket" && *place == 2)
+            && !matches!(name.as_str(), "to_char" | "to_date");
+        // A series of dates alone has dates.
+        let series = matches!(name.as_str(), "generate_series" | "range");
+        let local = is_local(&of)
+            && (GIVE_INSTANTS.contains(&name.as_str()) && !matches!(of, DataType::Timestamp(_, None))
+                || series && any_instant);
+        if text && !series || local {
+            let taken = std::mem::take(arg);
+            if let Some(instant) = to_instant(taken.clone(), &of, &timestamp(), zone, false)? {
+                of = kind(&instant, schema).unwrap_or_else(timestamp);
+                *arg = instant;
+                changed = true;
+            } else {
+                *arg = taken;
+            }
+        }
+        if is_instant(&of) && !is_of(&of, zone) {
+            *arg = in_zone(std::mem::take(arg), &of, zone);
+            changed = true;
+        }
+    }
+    let expr = Expr::ScalarFunction(ScalarFunction { func, args });
+    if !changed {
+        return Ok(Transformed::no(expr));
+    }
+    // Where the result is an instant, it is of the type that it was without the zone.
+    let after = kind(&expr, schema);
+    Ok(Transformed::yes(match (before, after) {
+        (Some(before), Some(after)) if before != after && !is_local(&before) => cast(expr, before),
+        (_, Some(after)) if is_instant(&after) && !is_of(&after, "UTC") => cast(expr, finest([&after])),
+        _ => expr,
+    }))
+}
+
+/// A time and an interval.
+fn shifted(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema, zone: &str) -> Result<Option<Expr>> {
+    let (Some(of_left), Some(of_right)) = (kind(left, schema), kind(right, schema)) else {
+        return Ok(None);
+    };
+    let (time, of_time, span, of_span) = if is_span(&of_right) {
+        (left, of_left, right, of_right)
+    } else if is_span(&of_left) && op == Operator::Plus {
+        (right, of_right, left, of_left)
+    } else {
+        return Ok(None);
+    };
+    let days_count = is_interval(&of_span) && !has_fixed_length(span);
+    if is_instant(&of_time) && days_count && !(is_of(&of_time, zone) && zone == "UTC") {
+        let name = match op {
+            Operator::Plus => "date_add",
+            _ => "date_subtract",
+        };
+        let moved = call(name, vec![in_zone(time.clone(), &of_time, zone), span.clone()])?;
+        return Ok(Some(match is_of(&of_time, zone) {
+            true => moved,
+            false => cast(moved, of_time),
+        }));
+    }
+    Ok(None)
+}
+
+/// Whether an interval is written out and has no part of a day: a date and it make a date.
+pub(super) fn has_whole_days(span: &Expr) -> bool {
+    matches!(
+        span,
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(value)), _) if value.nanoseconds == 0
+    ) || matches!(span, Expr::Literal(ScalarValue::IntervalYearMonth(_), _))
+}
+
+/// Whether an interval is written out and has neither months nor days: it is as long in every zone.
+fn has_fixed_length(span: &Expr) -> bool {
+    matches!(
+        span,
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(value)), _) if value.months == 0 && value.days == 0
+    )
+}
