@@ -86,6 +86,8 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
     reads: Vec<(String, String)>,
     versions: Option<Versions>,
+    /// Whether it reads files whose columns others may change.
+    reads_files: bool,
 }
 
 impl Engine {
@@ -116,7 +118,8 @@ impl Engine {
         }
         let planning = self.plan(session, &context, &request, catalog);
         let planning = std::panic::AssertUnwindSafe(planning).catch_unwind();
-        let plan = planning.await.unwrap_or_else(panicked)?.plan;
+        let planned = planning.await.unwrap_or_else(panicked)?;
+        let plan = planned.plan;
         let prepared = Prepared {
             sql: sql.to_owned(),
             schema: plan.schema(),
@@ -125,7 +128,8 @@ impl Engine {
             is_ordered: plan.is_ordered(),
             plan: None,
         };
-        if let (Some(text), Plan::Query(_)) = (text, &plan) {
+        // Files of others change their columns without a change of the catalog.
+        if let (Some(text), Plan::Query(_), false) = (text, &plan, planned.reads_files) {
             self.parts()
                 .cache
                 .texts()
@@ -306,6 +310,7 @@ impl Engine {
         Ok(Planned {
             plan,
             reads: noted.reads(),
+            reads_files: tables.reads_files(),
             versions: tables.versions(),
         })
     }

@@ -15,6 +15,7 @@ use watershed_core::{Error, Result};
 
 use super::engine::{Engine, Executed, Outcome, Prepared, RowStream};
 use super::params;
+use super::wire;
 
 /// A query that can run, and run again.
 #[derive(Clone)]
@@ -61,7 +62,11 @@ impl Query {
         let executed = self.engine.execute(self.session, &self.statement, values).await?;
         let notices = notes(&executed);
         match executed.outcome {
-            Outcome::Rows(rows) => Ok((rows, notices)),
+            Outcome::Rows(rows) => {
+                let with_values = !self.statement.parameters.fields().is_empty();
+                wire::check_unchanged(&self.statement.schema, &rows.schema, with_values)?;
+                Ok((rows, notices))
+            }
             Outcome::Count(_) | Outcome::Done => Err(Error::internal("a query gave no rows, not even none")),
         }
     }

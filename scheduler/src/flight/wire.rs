@@ -164,6 +164,54 @@ pub fn message(schema: &Schema) -> Result<Bytes> {
         .map_err(|error| Error::internal("a schema cannot be encoded").with_detail(error.to_string()))
 }
 
+/// Checks that rows are of the columns that a client was told of when the statement was planned: files and views may
+/// have changed since. Casting them would cut values, or show them under others' names. The values of parameters may
+/// decide names and types, so that less is checked `with_values`.
+pub fn check_unchanged(planned: &Schema, rows: &Schema, with_values: bool) -> Result<()> {
+    if planned.fields().len() != rows.fields().len() {
+        return Err(changed(format!(
+            "there were {} columns, now there are {}",
+            planned.fields().len(),
+            rows.fields().len()
+        )));
+    }
+    if with_values {
+        return Ok(());
+    }
+    for (planned, found) in planned.fields().iter().zip(rows.fields()) {
+        if planned.name() != found.name() {
+            return Err(changed(format!(
+                "column \"{}\" is called \"{}\" now",
+                planned.name(),
+                found.name()
+            )));
+        }
+        let (before, now) = (plain(planned.data_type()), plain(found.data_type()));
+        if !same_kind(&before, &now) {
+            return Err(changed(format!(
+                "column \"{}\" was {before}, and is {now} now",
+                planned.name()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether types are the same but for what their parts are called, and whether these may be NULL.
+fn same_kind(a: &DataType, b: &DataType) -> bool {
+    match (a, b) {
+        (DataType::Struct(a), DataType::Struct(b)) => {
+            let mut pairs = a.iter().zip(b);
+            a.len() == b.len()
+                && pairs.all(|(a, b)| a.name() == b.name() && same_kind(a.data_type(), b.data_type()))
+        }
+        (DataType::List(a), DataType::List(b)) | (DataType::Map(a, _), DataType::Map(b, _)) => {
+            same_kind(a.data_type(), b.data_type())
+        }
+        (a, b) => a.equals_datatype(b),
+    }
+}
+
 /// Brings a batch into the schema that the client was told.
 pub fn conform(batch: &RecordBatch, declared: &SchemaRef) -> Result<RecordBatch> {
     if batch.num_columns() != declared.fields().len() {
@@ -243,6 +291,33 @@ mod tests {
         let expected: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
         assert_eq!(plain.column(1), &expected);
         assert_eq!(plain.schema(), schema);
+    }
+
+    #[test]
+    fn columns_that_have_changed_are_refused() {
+        let schema = |columns: &[(&str, DataType)]| {
+            let fields = columns
+                .iter()
+                .map(|(name, kind)| Field::new(*name, kind.clone(), true));
+            Schema::new(fields.collect::<Fields>())
+        };
+        let told = schema(&[("a", DataType::Int64), ("b", DataType::Utf8View)]);
+        let same = schema(&[("a", DataType::Int64), ("b", DataType::Utf8)]);
+        check_unchanged(&told, &same, false).unwrap();
+        for changed in [
+            schema(&[("a", DataType::Float64), ("b", DataType::Utf8)]),
+            schema(&[("b", DataType::Int64), ("a", DataType::Utf8)]),
+            schema(&[("a", DataType::Int64)]),
+        ] {
+            let error = check_unchanged(&told, &changed, false).unwrap_err();
+            assert_eq!(error.code(), SqlState::ObjectNotInPrerequisiteState);
+        }
+        check_unchanged(
+            &told,
+            &schema(&[("$1", DataType::Int32), ("b", DataType::Utf8)]),
+            true,
+        )
+        .unwrap();
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub(super) struct Parser {
 }
 
 impl Parser {
-    fn new(tokens: Vec<TokenWithSpan>) -> Self {
+    pub(super) fn new(tokens: Vec<TokenWithSpan>) -> Self {
         Self {
             inner: Inner::new(Grammar::begin(tokens.len()))
                 .with_recursion_limit(RECURSION_LIMIT)
@@ -137,6 +137,7 @@ impl Parser {
     pub(super) fn query(&mut self) -> Result<Box<Query>> {
         let mut query = self.inner.parse_query().map_err(from_parser)?;
         balance::balance(&mut *query);
+        super::sources::rewrite(&mut *query)?;
         super::query::check(&query)?;
         Ok(query)
     }
@@ -154,7 +155,7 @@ impl Parser {
         syntax(format!("expected {what}, {found}"), token.span.start)
     }
 
-    fn end(&mut self, what: &str) -> Result<()> {
+    pub(super) fn end(&mut self, what: &str) -> Result<()> {
         match self.inner.peek_token_ref().token {
             Token::EOF => Ok(()),
             _ => Err(self.expected(what)),

@@ -83,6 +83,7 @@ impl Parser {
             ));
         };
         super::balance::balance(&mut *source);
+        super::sources::rewrite(&mut *source)?;
         check(&source)?;
         Ok(Statement::Insert(Box::new(Insert {
             table,
