@@ -181,6 +181,12 @@ impl Encoder {
             "(scan {:?} {:?} first {:?}",
             pin.identity, scan.projection, scan.fetch
         ));
+        if pin.may_change_columns() {
+            // An answer over another version of the files is one to the same query only if it has the same columns.
+            for field in scan.source.schema().fields() {
+                self.put(format_args!(" {:?} {:?}", field.name(), field.data_type()));
+            }
+        }
         // Filters may name columns that are not read.
         let full = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
         self.expressions(&scan.filters, &full)?;

@@ -5,7 +5,7 @@ use watershed_core::Result;
 use watershed_sql::catalog::Op;
 
 use super::statement::Running;
-use super::tables::infer;
+use super::tables::check_files;
 
 /// Applies one change.
 pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
@@ -27,9 +27,7 @@ pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
         Op::CreateTable { layout, .. } => parts.delta.create(layout).await?,
         Op::CreateExternal { def, .. } => {
             let state = parts.dispatch.session(running.context);
-            let inferred = infer(def, state).await?;
-            def.columns = inferred.columns;
-            def.partition_by = inferred.partition_by;
+            check_files(def, state).await?;
         }
         Op::CreateSchema { .. }
         | Op::DropSchema { .. }

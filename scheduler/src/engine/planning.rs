@@ -20,6 +20,8 @@ pub(super) struct Planned {
     pub(super) reads: Vec<(String, String)>,
     pub(super) versions: Option<Versions>,
     pub(super) parameters: Vec<Parameter>,
+    /// Whether it reads files whose columns others may change.
+    pub(super) reads_files: bool,
 }
 
 impl Engine {
@@ -77,6 +79,7 @@ impl Engine {
         Ok(Planned {
             plan,
             reads: noted.reads(),
+            reads_files: tables.reads_files(),
             versions: tables.versions(),
             // Those of a statement that EXECUTE names have their values already.
             parameters: match executed {

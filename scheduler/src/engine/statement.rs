@@ -124,7 +124,8 @@ impl Engine {
             is_ordered: plan.is_ordered(),
             plan: None,
         };
-        if let (Some(text), Plan::Query(_)) = (text, &plan) {
+        // Files of others change their columns without a change of the catalog.
+        if let (Some(text), Plan::Query(_), false) = (text, &plan, planned.reads_files) {
             self.parts()
                 .cache
                 .texts()

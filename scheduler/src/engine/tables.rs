@@ -13,7 +13,7 @@ use watershed_core::{Error, Result};
 use watershed_sql::catalog::{ExternalDef, ExternalFormat as Format, Object, TableDef};
 use watershed_sql::plan::Tables;
 use watershed_storage::delta::TableSnapshot;
-use watershed_storage::external::{self, ExternalFormat, ExternalTable, Inferred};
+use watershed_storage::external::{self, ExternalFormat, ExternalTable};
 use watershed_storage::table::ShardedTable;
 
 use super::Engine;
@@ -34,8 +34,9 @@ pub(super) struct PinnedTables<'a> {
     statement: &'a Arc<StatementContext>,
     state: &'a SessionState,
     pins: Mutex<HashMap<TableId, Pinned>>,
-    /// Whether rows come from anything else.
+    /// Whether rows come from anything else, and whether that is files of others.
     others: AtomicBool,
+    files: AtomicBool,
 }
 
 impl<'a> PinnedTables<'a> {
@@ -52,7 +53,13 @@ impl<'a> PinnedTables<'a> {
             state,
             pins: Mutex::default(),
             others: AtomicBool::new(false),
+            files: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the statement reads external tables, in views and as what `DESCRIBE` shows too.
+    pub(super) fn reads_files(&self) -> bool {
+        self.files.load(Ordering::Relaxed)
     }
 
     /// The versions that were pinned, if they say all about what the statement reads.
@@ -95,6 +102,7 @@ impl Tables for PinnedTables<'_> {
             Object::Table(table) => self.managed(table).await,
             Object::External(def) => {
                 self.others.store(true, Ordering::Relaxed);
+                self.files.store(true, Ordering::Relaxed);
                 external::open(&external_table(def), self.state, self.statement.scans.clone()).await
             }
             Object::Live(def) => {
@@ -109,14 +117,19 @@ impl Tables for PinnedTables<'_> {
     }
 }
 
-/// What `CREATE EXTERNAL TABLE` leaves to the files.
-pub(super) async fn infer(def: &ExternalDef, state: &SessionState) -> Result<Inferred> {
-    external::infer(&external_table(def), state).await
+/// Checks that files are as `CREATE EXTERNAL TABLE` says. Columns that it leaves to the files are not stored, as
+/// files change.
+pub(super) async fn check_files(def: &ExternalDef, state: &SessionState) -> Result<()> {
+    external::check(&external_table(def), state).await
 }
 
 fn external_table(def: &ExternalDef) -> ExternalTable {
     ExternalTable {
-        name: format!("{}.{}", def.schema, def.name),
+        // Files that a query names itself are in no schema.
+        name: match def.schema.as_str() {
+            "" => def.name.clone(),
+            schema => format!("{schema}.{}", def.name),
+        },
         format: match def.format {
             Format::Parquet => ExternalFormat::Parquet,
             Format::Csv => ExternalFormat::Csv,

@@ -221,6 +221,8 @@ impl Object {
     pub fn columns(&self) -> &[Column] {
         match self {
             Self::Table(def) => &def.layout.columns,
+            // The log of a Delta table says what its columns are now, whatever they were at its definition.
+            Self::External(def) if def.format == ExternalFormat::Delta => &[],
             Self::External(def) => &def.columns,
             Self::View(_) => &[],
             Self::Live(def) => &def.columns,

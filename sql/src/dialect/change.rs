@@ -110,6 +110,7 @@ impl Parser {
         projection.extend(values);
         let mut query = select(projection, from, selection);
         super::balance::balance(&mut *query);
+        super::sources::rewrite(&mut *query)?;
         check(&query)?;
         Ok(query)
     }

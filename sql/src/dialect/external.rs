@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token};
 use watershed_core::error::{Error, Result, SqlState, nearest};
+use watershed_storage::external::ExternalFormat as Files;
 
 use super::ast::{CreateExternalTable, Statement};
 use super::create::unknown_option;
@@ -19,24 +20,13 @@ pub(super) struct TableOption {
     pub(super) start: Location,
 }
 
-/// What each format takes.
-fn known_options(format: ExternalFormat) -> &'static [&'static str] {
+/// What files of a format are read by.
+pub(super) fn files(format: ExternalFormat) -> Files {
     match format {
-        ExternalFormat::Parquet => &[],
-        ExternalFormat::Csv => &[
-            "comment",
-            "compression",
-            "delimiter",
-            "escape",
-            "file_extension",
-            "has_header",
-            "newlines_in_values",
-            "null_value",
-            "quote",
-            "terminator",
-        ],
-        ExternalFormat::Json => &["compression", "file_extension"],
-        ExternalFormat::Delta => &["version"],
+        ExternalFormat::Parquet => Files::Parquet,
+        ExternalFormat::Csv => Files::Csv,
+        ExternalFormat::Json => Files::Json,
+        ExternalFormat::Delta => Files::Delta,
     }
 }
 
@@ -172,22 +162,15 @@ impl Parser {
 }
 
 fn checked(options: Vec<TableOption>, format: ExternalFormat) -> Result<BTreeMap<String, String>> {
-    let known = known_options(format);
+    let files = files(format);
     let mut map = BTreeMap::new();
     for option in options {
-        if !known.contains(&option.name.as_str()) {
-            let error = unknown_option(&option.name, option.start, known);
-            return Err(if known.is_empty() {
-                error.with_hint(format!("{} files take no options.", format.as_str()))
-            } else {
-                error
-            });
-        }
-        if map.insert(option.name.clone(), option.value).is_some() {
-            return Err(syntax(
-                format!("option \"{}\" stands twice", option.name),
-                option.start,
-            ));
+        // Names that other engines have for an option mean the same one.
+        let Some(name) = files.option(&option.name) else {
+            return Err(unknown_option(&option.name, option.start, files.options()));
+        };
+        if map.insert(name.to_owned(), option.value).is_some() {
+            return Err(syntax(format!("option \"{name}\" stands twice"), option.start));
         }
     }
     Ok(map)

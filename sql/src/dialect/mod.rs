@@ -20,6 +20,7 @@ mod query;
 mod secret;
 mod session;
 mod show;
+mod sources;
 mod standard;
 mod tokens;
 mod types;
@@ -42,6 +43,7 @@ pub(crate) use error::at;
 pub use limits::with_room;
 pub(crate) use parser::{parse_expression, parse_query};
 pub(crate) use query::read_name;
+pub(crate) use sources::definition;
 pub(crate) use types::{column_type, folded};
 
 #[cfg(test)]

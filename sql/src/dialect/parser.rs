@@ -90,7 +90,7 @@ pub(super) struct Parser {
 }
 
 impl Parser {
-    fn new(tokens: Vec<TokenWithSpan>) -> Self {
+    pub(super) fn new(tokens: Vec<TokenWithSpan>) -> Self {
         Self {
             inner: Inner::new(Grammar::begin(tokens.len()))
                 .with_recursion_limit(RECURSION_LIMIT)
@@ -144,6 +144,7 @@ impl Parser {
         let mut query = self.inner.parse_query().map_err(from_parser)?;
         standard::rewrite(&mut query)?;
         balance::balance(&mut *query);
+        super::sources::rewrite(&mut *query)?;
         super::query::check(&query)?;
         Ok(query)
     }
@@ -161,7 +162,7 @@ impl Parser {
         syntax(format!("expected {what}, {found}"), token.span.start)
     }
 
-    fn end(&mut self, what: &str) -> Result<()> {
+    pub(super) fn end(&mut self, what: &str) -> Result<()> {
         match self.inner.peek_token_ref().token {
             Token::EOF => Ok(()),
             _ => Err(self.expected(what)),

@@ -84,6 +84,7 @@ impl Parser {
         };
         super::standard::rewrite(&mut source)?;
         super::balance::balance(&mut *source);
+        super::sources::rewrite(&mut *source)?;
         check(&source)?;
         Ok(Statement::Insert(Box::new(Insert {
             table,

@@ -20,11 +20,11 @@ use watershed_storage::error::into_datafusion;
 use super::power::Power;
 use super::types::Types;
 use super::{PlanContext, information_schema, now, query, scopes, session_words, temporal};
-use crate::authorize::Need;
+use crate::authorize::{Need, validate};
 use crate::catalog::{
-    CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
+    CATALOG_NAME, ExternalDef, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
 };
-use crate::dialect::{folded, parse_query, read_name, with_room};
+use crate::dialect::{definition, folded, parse_query, read_name, with_room};
 
 /// Views that may read one another in a row.
 const VIEW_DEPTH_MAX: usize = 32;
@@ -74,13 +74,18 @@ impl<'a> Names<'a> {
         let mut names = Self::none(context);
         note(&scopes::tables(node), schema, context);
         for name in relations(node) {
+            let files = definition(&name);
             let Ok(name) = read_name(&name) else {
                 continue;
             };
             let key = (name.schema.clone(), name.name.clone());
-            if let Entry::Vacant(unknown) = names.sources.entry(key) {
-                unknown.insert(source(&name, schema, context, expanding).await);
-            }
+            let Entry::Vacant(unknown) = names.sources.entry(key) else {
+                continue;
+            };
+            unknown.insert(match files {
+                Some(def) => files_of(def?, context).await,
+                None => source(&name, schema, context, expanding).await,
+            });
         }
         Ok(names)
     }
@@ -128,6 +133,18 @@ fn note(names: &[ObjectName], schema: &str, context: &PlanContext<'_>) {
             context.note(Need::on(Privilege::Select, object));
         }
     }
+}
+
+/// The rows of files that a query names itself. They are looked at only for those who may make external tables.
+async fn files_of(def: ExternalDef, context: &PlanContext<'_>) -> Result<Arc<dyn TableSource>> {
+    let need = Need::Admin("read files by their paths");
+    // What is within a view was allowed when the view was made.
+    if context.noted.is_some() {
+        validate(context.access, std::slice::from_ref(&need))?;
+    }
+    context.note(need);
+    let provider = context.tables.provider(&Object::External(Arc::new(def))).await?;
+    Ok(provider_as_source(provider))
 }
 
 async fn source(

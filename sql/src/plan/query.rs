@@ -168,10 +168,6 @@ pub(super) async fn schema_of(
     match object {
         Object::Table(def) => Ok(def.layout.arrow_schema()),
         Object::Live(def) => Ok(def.arrow_schema()),
-        Object::External(def) if !def.columns.is_empty() => {
-            let fields: Vec<_> = def.columns.iter().map(|column| column.field()).collect();
-            Ok(Arc::new(arrow::datatypes::Schema::new(fields)))
-        }
         Object::External(_) => Ok(context.tables.provider(object).await?.schema()),
         Object::View(def) => {
             let plan = names::expand(def, context, expanding).await?;

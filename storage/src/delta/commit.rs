@@ -96,7 +96,7 @@ pub(super) async fn commit_actions(
     let app_id = app_id(statement);
     let mut state = match known {
         Some(known) => folder.update(known).await?,
-        None => folder.load().await?,
+        None => folder.load(None).await?,
     };
     for attempt in 1.. {
         if let Some(done) = replay(folder, &state, &app_id, rows).await? {
@@ -126,7 +126,7 @@ pub(super) async fn commit_actions(
         };
         // It may be in all the same.
         let failed = folder.failed("commit to", &error);
-        state = match folder.load().await {
+        state = match folder.load(None).await {
             Ok(state) => state,
             Err(unreadable) => {
                 tracing::warn!(%unreadable, "cannot tell whether a commit is in");

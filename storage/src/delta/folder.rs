@@ -71,9 +71,9 @@ impl TableFolder {
         }
     }
 
-    /// Reads the newest version.
-    pub(crate) async fn load(&self) -> Result<DeltaTableState> {
-        DeltaTableState::try_new(self.log.as_ref(), None)
+    /// Reads a version, the newest unless one is named.
+    pub(crate) async fn load(&self, version: Option<u64>) -> Result<DeltaTableState> {
+        DeltaTableState::try_new(self.log.as_ref(), version)
             .await
             .map_err(|error| self.failed("read", &error))
     }
@@ -85,7 +85,7 @@ impl TableFolder {
             // What went before may have been cleaned away meanwhile.
             Err(error) => {
                 tracing::debug!(%error, table = %self.url, "reading the whole log");
-                self.load().await
+                self.load(None).await
             }
         }
     }

@@ -16,14 +16,15 @@ use crate::layout::TableLayout;
 use super::folder::TableFolder;
 use super::snapshot::{self, TableSnapshot};
 
-/// The newest version of the table in that folder, and the layout that its log tells.
+/// A version of the table in that folder, the newest unless one is named, and the layout that its log tells.
 pub(crate) async fn read_foreign(
     url: &Url,
     bucket: Arc<dyn ObjectStore>,
     path: Path,
+    version: Option<u64>,
 ) -> Result<(TableLayout, TableSnapshot)> {
     let folder = TableFolder::new(url.clone(), bucket, path);
-    let state = folder.load().await?;
+    let state = folder.load(version).await?;
     let schema: Schema =
         state
             .schema()

@@ -156,7 +156,7 @@ impl DeltaStore {
                 let state = folder.update(kept.state.clone()).await?;
                 (state, Some(Arc::clone(&kept.snapshot)))
             }
-            None => (folder.load().await?, None),
+            None => (folder.load(None).await?, None),
         };
         let snapshot = snapshot::read(&folder, &state, layout.clone(), files).await?;
         let loaded = Loaded {

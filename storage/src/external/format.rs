@@ -1,47 +1,57 @@
 //! How the files of an external table are read, by its options.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use datafusion::common::config::CsvOptions;
-use datafusion::config::TableParquetOptions;
-use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::file_format::json::JsonFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::execution::SessionState;
 use watershed_core::error::{Error, Result, SqlState, nearest};
 
 use super::ExternalFormat;
+use super::text::{Compression, CsvDialect, JsonDialect, TextFormat};
 
-const CSV_OPTIONS: [&str; 7] = [
+const PARQUET_OPTIONS: [&str; 1] = ["file_extension"];
+const CSV_OPTIONS: [&str; 11] = [
     "comment",
+    "compression",
     "delimiter",
     "escape",
+    "file_extension",
     "has_header",
     "newlines_in_values",
     "null_regex",
+    "null_value",
     "quote",
+    "terminator",
 ];
-const JSON_OPTIONS: [&str; 1] = ["newline_delimited"];
+const JSON_OPTIONS: [&str; 3] = ["compression", "file_extension", "newline_delimited"];
+const DELTA_OPTIONS: [&str; 1] = ["version"];
+
+/// Names that other engines have for options.
+const OTHER_NAMES: [(&str, &str); 6] = [
+    ("delim", "delimiter"),
+    ("header", "has_header"),
+    ("new_line", "terminator"),
+    ("null", "null_value"),
+    ("nullstr", "null_value"),
+    ("sep", "delimiter"),
+];
 
 impl ExternalFormat {
     /// The names of the options that tables of this format take.
     pub fn options(self) -> &'static [&'static str] {
         match self {
+            Self::Parquet => &PARQUET_OPTIONS,
             Self::Csv => &CSV_OPTIONS,
             Self::Json => &JSON_OPTIONS,
-            Self::Parquet | Self::Delta => &[],
+            Self::Delta => &DELTA_OPTIONS,
         }
     }
 
-    /// The endings that files of this format usually have.
-    pub(super) fn endings(self) -> &'static [&'static str] {
-        match self {
-            Self::Parquet | Self::Delta => &[".parquet"],
-            Self::Csv => &[".csv", ".tsv", ".tbl"],
-            Self::Json => &[".json", ".jsonl", ".ndjson"],
-        }
+    /// An option's name as it is stored, where it is one that this format takes.
+    pub fn option(self, name: &str) -> Option<&'static str> {
+        let name = OTHER_NAMES
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map_or(name, |(_, usual)| usual);
+        self.options().iter().find(|known| **known == name).copied()
     }
 
     /// As SQL names it.
@@ -51,6 +61,27 @@ impl ExternalFormat {
             Self::Csv => "CSV",
             Self::Json => "JSON",
             Self::Delta => "DELTA",
+        }
+    }
+
+    /// The format that files of such a name usually have.
+    pub fn of_path(path: &str) -> Option<Self> {
+        let path = path.to_ascii_lowercase();
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let plain = Compression::ENDINGS
+            .iter()
+            .find_map(|ending| path.strip_suffix(*ending))
+            .unwrap_or(path);
+        let all = [Self::Parquet, Self::Csv, Self::Json];
+        all.into_iter()
+            .find(|format| format.usual().iter().any(|ending| plain.ends_with(*ending)))
+    }
+
+    fn usual(self) -> &'static [&'static str] {
+        match self {
+            Self::Parquet | Self::Delta => &[".parquet", ".parq", ".pq"],
+            Self::Csv => &[".csv", ".tsv", ".tbl"],
+            Self::Json => &[".json", ".jsonl", ".ndjson"],
         }
     }
 }
@@ -78,71 +109,157 @@ impl std::str::FromStr for ExternalFormat {
     }
 }
 
-/// The format with its options, each of them checked.
-pub(super) fn file_format(
+/// The options of a table, each of them checked.
+pub(super) struct Options<'a> {
     format: ExternalFormat,
-    options: &BTreeMap<String, String>,
-    state: &SessionState,
-) -> Result<Arc<dyn FileFormat>> {
-    if let Some(unknown) = options
-        .keys()
-        .find(|name| !format.options().contains(&name.as_str()))
-    {
+    given: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Options<'a> {
+    pub(super) fn new(format: ExternalFormat, given: &'a BTreeMap<String, String>) -> Result<Self> {
+        let Some(unknown) = given.keys().find(|name| format.option(name).is_none()) else {
+            return Ok(Self { format, given });
+        };
         let error = Error::new(
             SqlState::UndefinedObject,
             format!("unknown option \"{unknown}\" of {format}"),
         );
-        return Err(match nearest(unknown, format.options().iter().copied()) {
+        Err(match nearest(unknown, format.options().iter().copied()) {
             Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
-            None if format.options().is_empty() => error.with_hint(format!("{format} takes no options.")),
             None => error.with_hint(format!("{format} takes: {}.", format.options().join(", "))),
-        });
+        })
     }
-    let flag = |name: &str, default: bool| match options.get(name).map(|value| value.to_lowercase()) {
-        None => Ok(default),
-        Some(value) => match value.as_str() {
-            "true" | "on" | "1" | "yes" => Ok(true),
-            "false" | "off" | "0" | "no" => Ok(false),
-            other => Err(bad_value(name, other, "Write true or false.")),
-        },
-    };
-    let byte = |name: &str| match options.get(name).map(String::as_str) {
-        None => Ok(None),
-        Some("\\t" | "tab") => Ok(Some(b'\t')),
-        Some(text) => match text.as_bytes() {
-            [byte] => Ok(Some(*byte)),
-            _ => Err(bad_value(name, text, "Write one character of ASCII, or '\\t'.")),
-        },
-    };
-    Ok(match format {
-        ExternalFormat::Parquet | ExternalFormat::Delta => {
-            let mut parquet = TableParquetOptions::new();
-            parquet.global = state.config_options().execution.parquet.clone();
-            Arc::new(
-                ParquetFormat::default()
-                    .with_options(parquet)
-                    .with_force_view_types(false),
-            )
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        let given = self.given.iter();
+        let mut given = given.filter(|(given, _)| self.format.option(given) == Some(name));
+        given.next().map(|(_, value)| value.as_str())
+    }
+
+    fn flag(&self, name: &str, default: bool) -> Result<bool> {
+        match self.text(name).map(str::to_lowercase) {
+            None => Ok(default),
+            Some(value) => match value.as_str() {
+                "true" | "on" | "1" | "yes" => Ok(true),
+                "false" | "off" | "0" | "no" => Ok(false),
+                other => Err(bad_value(name, other, "Write true or false.")),
+            },
         }
-        ExternalFormat::Csv => {
-            let defaults = CsvOptions::default();
-            let csv = CsvOptions {
-                has_header: Some(flag("has_header", true)?),
-                delimiter: byte("delimiter")?.unwrap_or(defaults.delimiter),
-                quote: byte("quote")?.unwrap_or(defaults.quote),
-                escape: byte("escape")?,
-                comment: byte("comment")?,
-                newlines_in_values: Some(flag("newlines_in_values", false)?),
-                null_regex: options.get("null_regex").cloned(),
-                ..defaults
-            };
-            Arc::new(CsvFormat::default().with_options(csv))
+    }
+
+    fn byte(&self, name: &str) -> Result<Option<u8>> {
+        match self.text(name) {
+            None => Ok(None),
+            Some("\\t" | "tab") => Ok(Some(b'\t')),
+            Some("\\n") => Ok(Some(b'\n')),
+            Some(text) => match text.as_bytes() {
+                [byte] if byte.is_ascii() => Ok(Some(*byte)),
+                _ => Err(bad_value(name, text, "Write one character of ASCII, or '\\t'.")),
+            },
         }
-        ExternalFormat::Json => {
-            let lines = flag("newline_delimited", true)?;
-            Arc::new(JsonFormat::default().with_newline_delimited(lines))
+    }
+
+    fn compression(&self) -> Result<Compression> {
+        match self.text("compression").map(str::to_lowercase).as_deref() {
+            None | Some("auto" | "auto_detect") => Ok(Compression::Auto),
+            Some("none" | "uncompressed") => Ok(Compression::None),
+            Some("gzip" | "gz") => Ok(Compression::Gzip),
+            Some("zstd" | "zst") => Ok(Compression::Zstd),
+            Some("bzip2" | "bz2") => Ok(Compression::Bzip2),
+            Some(other) => Err(bad_value(
+                "compression",
+                other,
+                "Write auto, none, gzip, zstd or bzip2.",
+            )),
         }
-    })
+    }
+
+    /// The version of a Delta table.
+    pub(super) fn version(&self) -> Result<Option<u64>> {
+        match self.text("version") {
+            None => Ok(None),
+            Some(text) => match text.parse() {
+                Ok(version) => Ok(Some(version)),
+                Err(_) => Err(bad_value("version", text, "Write the number of a version.")),
+            },
+        }
+    }
+
+    /// The endings of the files that count, in lower case.
+    pub(super) fn endings(&self) -> Vec<String> {
+        if let Some(given) = self.text("file_extension") {
+            let given = given.to_ascii_lowercase();
+            return vec![match given.starts_with('.') {
+                true => given,
+                false => format!(".{given}"),
+            }];
+        }
+        let usual = self.format.usual();
+        let compressed = usual.iter().flat_map(|usual| {
+            Compression::ENDINGS
+                .iter()
+                .map(move |ending| format!("{usual}{ending}"))
+        });
+        let plain = usual.iter().map(|ending| (*ending).to_owned());
+        match self.format {
+            ExternalFormat::Parquet | ExternalFormat::Delta => plain.collect(),
+            ExternalFormat::Csv | ExternalFormat::Json => plain.chain(compressed).collect(),
+        }
+    }
+
+    /// Whether only files with a given ending count.
+    pub(super) fn has_ending(&self) -> bool {
+        self.text("file_extension").is_some()
+    }
+
+    /// How files of text are read, the first of which has that name; `None` for other files. `closed` says that no
+    /// column is left out.
+    pub(super) fn text_format(&self, first: &str, closed: bool) -> Result<Option<TextFormat>> {
+        Ok(match self.format {
+            ExternalFormat::Parquet | ExternalFormat::Delta => None,
+            ExternalFormat::Json => {
+                // Both forms are known by their first sign.
+                self.flag("newline_delimited", true)?;
+                Some(TextFormat::Json(JsonDialect {
+                    compression: self.compression()?,
+                }))
+            }
+            ExternalFormat::Csv => {
+                // Line breaks within quotes are always part of the value.
+                self.flag("newlines_in_values", true)?;
+                let first = first.to_ascii_lowercase();
+                let tabs = first
+                    .split('/')
+                    .next_back()
+                    .is_some_and(|name| name.contains(".tsv"));
+                let quote = match self.text("quote") {
+                    Some("") => None,
+                    Some(_) => self.byte("quote")?,
+                    None => Some(b'"'),
+                };
+                let dialect = CsvDialect {
+                    header: self.flag("has_header", true)?,
+                    positional: false,
+                    closed,
+                    delimiter: self.byte("delimiter")?.unwrap_or(if tabs { b'\t' } else { b',' }),
+                    quote,
+                    escape: self.byte("escape")?.filter(|escape| Some(*escape) != quote),
+                    comment: self.byte("comment")?,
+                    terminator: self.byte("terminator")?,
+                    null_value: self.text("null_value").map(str::to_owned),
+                    null_regex: self.text("null_regex").map(str::to_owned),
+                    compression: self.compression()?,
+                };
+                if dialect.quote == Some(dialect.delimiter) {
+                    return Err(Error::new(
+                        SqlState::InvalidParameterValue,
+                        "the options \"delimiter\" and \"quote\" are the same",
+                    ));
+                }
+                Some(TextFormat::Csv(dialect))
+            }
+        })
+    }
 }
 
 fn bad_value(name: &str, value: &str, hint: &str) -> Error {

@@ -1,10 +1,8 @@
-//! Where an external table lies: a file or a folder, on this machine or in a bucket.
+//! Where an external table lies: a file, a folder or a pattern, on this machine or in a bucket.
 
 use std::sync::Arc;
 
-use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::execution::SessionState;
-use datafusion::execution::cache::TableScopedPath;
 use datafusion::execution::cache::cache_manager::CacheManager;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::StreamExt;
@@ -13,11 +11,14 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use url::Url;
 use watershed_core::error::{Error, Result, SqlState};
 
+use super::glob::{Glob, is_pattern};
 use crate::error::{from_datafusion, from_object_store};
 use crate::session::bucket_url;
 
-/// Files that are looked at to learn a folder's shape.
-const FILES_SEEN: usize = 10_000;
+/// Up to so many files have a digest, so that results over them are cached.
+const FILES_DIGESTED: usize = 10_000;
+/// Files that one table may have.
+const FILES_MAX: usize = 1_000_000;
 
 /// A location that has been looked at.
 #[derive(Debug)]
@@ -25,16 +26,17 @@ pub(super) struct Place {
     /// Of a folder, with a trailing slash.
     pub(super) url: Url,
     pub(super) store: Arc<dyn ObjectStore>,
-    /// Within the bucket.
+    /// Within the bucket; of a pattern, the folder that all matches lie in.
     pub(super) path: Path,
-    /// The first files of it.
     pub(super) files: Vec<ObjectMeta>,
+    /// Whether a pattern chose the files.
+    matched: bool,
 }
 
 impl Place {
-    /// A digest of its files; none if there may be more than were looked at.
+    /// A digest of its files; none of too many.
     pub(super) fn digest(&self) -> Option<String> {
-        (self.files.len() < FILES_SEEN).then(|| {
+        (self.files.len() <= FILES_DIGESTED).then(|| {
             super::digest(self.files.iter().map(|file| {
                 let tag = file.e_tag.as_deref();
                 (file.location.as_ref(), file.size, file.last_modified, tag)
@@ -42,23 +44,30 @@ impl Place {
         })
     }
 
-    /// Finds what `location` names: a path, or a `file://` or `s3://` URL.
+    /// The bucket or file system that it lies in.
+    pub(super) fn bucket(&self) -> Url {
+        bucket_url(&self.url)
+    }
+
+    /// Finds what `location` names: a path, or a `file://` or `s3://` URL. Names that look like patterns are
+    /// patterns unless there is something of that very name.
     pub(super) async fn find(location: &str, state: &SessionState) -> Result<Self> {
-        let place = Self::look(location, state).await?;
+        let place = match Self::look(location, state).await {
+            Err(error) if error.code() == SqlState::IoError && is_pattern(location) => {
+                Self::matching(location, state).await?
+            }
+            found => found?,
+        };
         forget_others(&place.files, &state.runtime_env().cache_manager);
         Ok(place)
     }
 
     async fn look(location: &str, state: &SessionState) -> Result<Self> {
         let url = parse(location)?;
-        let bucket = ObjectStoreUrl::parse(bucket_url(&url)).map_err(from_datafusion)?;
-        let store = state
-            .runtime_env()
-            .object_store(&bucket)
-            .map_err(from_datafusion)?;
+        let store = store_of(&url, state)?;
         let path = Path::from_url_path(url.path()).map_err(|error| unusable(location, &error))?;
         if url.path().ends_with('/') || path.as_ref().is_empty() {
-            return Self::folder(location, url, store, path).await;
+            return Self::folder(location, url, store, path, None).await;
         }
         match store.head(&path).await {
             Ok(file) => Ok(Self {
@@ -66,15 +75,38 @@ impl Place {
                 store,
                 path,
                 files: vec![file],
+                matched: false,
             }),
-            Err(object_store::Error::NotFound { .. }) => Self::folder(location, url, store, path).await,
+            Err(object_store::Error::NotFound { .. }) => Self::folder(location, url, store, path, None).await,
             // A folder of this machine is no object.
-            Err(_) if url.scheme() == "file" => Self::folder(location, url, store, path).await,
+            Err(_) if url.scheme() == "file" => Self::folder(location, url, store, path, None).await,
             Err(error) => Err(from_object_store(&error)),
         }
     }
 
-    async fn folder(location: &str, mut url: Url, store: Arc<dyn ObjectStore>, path: Path) -> Result<Self> {
+    async fn matching(location: &str, state: &SessionState) -> Result<Self> {
+        let (mut url, pattern) = split(location)?;
+        let glob =
+            Glob::parse(&pattern).ok_or_else(|| unusable(location, &"the pattern has too many choices"))?;
+        let base = glob.base();
+        let store = store_of(&url, state)?;
+        match url.path_segments_mut() {
+            Ok(mut segments) => {
+                segments.clear().extend(&base).push("");
+            }
+            Err(()) => return Err(unusable(location, &"it is no path")),
+        }
+        let path = Path::from_url_path(url.path()).map_err(|error| unusable(location, &error))?;
+        Self::folder(location, url, store, path, Some(&glob)).await
+    }
+
+    async fn folder(
+        location: &str,
+        mut url: Url,
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+        glob: Option<&Glob>,
+    ) -> Result<Self> {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
@@ -82,11 +114,26 @@ impl Place {
         let mut listing = store.list(Some(&path));
         while let Some(file) = listing.next().await {
             let file = file.map_err(|error| from_object_store(&error))?;
-            if file.size > 0 && !is_hidden(&path, &file.location) {
+            let matches = || match glob {
+                None => true,
+                Some(glob) => {
+                    let names: Vec<_> = file
+                        .location
+                        .parts()
+                        .map(|part| part.as_ref().to_owned())
+                        .collect();
+                    glob.matches(&names.iter().map(String::as_str).collect::<Vec<_>>())
+                }
+            };
+            if file.size > 0 && !is_hidden(&path, &file.location) && matches() {
                 files.push(file);
             }
-            if files.len() >= FILES_SEEN {
-                break;
+            if files.len() > FILES_MAX {
+                return Err(Error::new(
+                    SqlState::InsufficientResources,
+                    format!("there are more than {FILES_MAX} files at {location:?}"),
+                )
+                .with_hint("Name a folder or a pattern with fewer files."));
             }
         }
         drop(listing);
@@ -96,11 +143,14 @@ impl Place {
                     .with_hint("Check the path, and that the process may read it."),
             );
         }
+        // The order of listings is not the same everywhere, and the first file may decide.
+        files.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(Self {
             url,
             store,
             path,
             files,
+            matched: glob.is_some(),
         })
     }
 
@@ -108,75 +158,48 @@ impl Place {
         self.url.path().ends_with('/')
     }
 
-    /// As listings take it. What looks like a pattern in the path is meant as it stands.
-    pub(super) fn listing(&self) -> Result<ListingTableUrl> {
-        ListingTableUrl::try_new(self.url.clone(), None).map_err(from_datafusion)
-    }
-
-    /// The ending of the files that count: one of `usual` if any file has it, else that of the first.
-    pub(super) fn extension(&self, usual: &[&str]) -> String {
-        let has = |ending: &str| {
-            self.files
-                .iter()
-                .any(|file| file.location.as_ref().ends_with(ending))
+    /// Leaves the files that count: those with one of the `endings`. Without any such file, and unless the ending was
+    /// asked for, those that end as the first does. What a pattern or a file's own name chose stays.
+    pub(super) fn with_endings(mut self, endings: &[String], asked: bool) -> Self {
+        if !self.is_folder() || (self.matched && !asked) {
+            return self;
+        }
+        let counts = |file: &ObjectMeta| {
+            let name = file.location.filename().unwrap_or_default().to_ascii_lowercase();
+            endings.iter().any(|ending| name.ends_with(ending))
         };
-        if let Some(ending) = usual.iter().find(|ending| has(ending)) {
-            return (*ending).to_owned();
+        if asked || self.files.iter().any(counts) {
+            self.files.retain(counts);
+        } else {
+            let ending = self.files.first().and_then(|file| file.location.extension());
+            let ending = ending.map(str::to_owned);
+            self.files
+                .retain(|file| file.location.extension() == ending.as_deref());
         }
-        self.files
-            .first()
-            .and_then(|file| file.location.extension())
-            .map(|ending| format!(".{ending}"))
-            .unwrap_or_default()
-    }
-
-    /// The `name=value` folders that every file lies in, outermost first, with the values seen.
-    pub(super) fn partitions(&self, ending: &str) -> Vec<(String, Vec<String>)> {
-        let mut found: Option<Vec<(String, Vec<String>)>> = None;
-        let files = self
-            .files
-            .iter()
-            .filter(|file| file.location.as_ref().ends_with(ending));
-        for file in files {
-            let pairs = pairs(&self.path, &file.location);
-            match &mut found {
-                None => {
-                    found = Some(
-                        pairs
-                            .into_iter()
-                            .map(|(name, value)| (name, vec![value]))
-                            .collect(),
-                    );
-                }
-                Some(found) => {
-                    // What not all files have is no partition.
-                    let same = found
-                        .iter()
-                        .zip(&pairs)
-                        .take_while(|((name, _), (other, _))| name == other)
-                        .count();
-                    found.truncate(same);
-                    for ((_, values), (_, value)) in found.iter_mut().zip(pairs) {
-                        values.push(value);
-                    }
-                }
-            }
-        }
-        found.unwrap_or_default()
+        self
     }
 }
 
-fn pairs(folder: &Path, file: &Path) -> Vec<(String, String)> {
-    let below: Vec<_> = match file.prefix_match(folder) {
-        Some(parts) => parts.map(|part| part.as_ref().to_owned()).collect(),
-        None => Vec::new(),
+fn store_of(url: &Url, state: &SessionState) -> Result<Arc<dyn ObjectStore>> {
+    let bucket = ObjectStoreUrl::parse(bucket_url(url)).map_err(from_datafusion)?;
+    state.runtime_env().object_store(&bucket).map_err(from_datafusion)
+}
+
+/// The root of a pattern's bucket or file system, and the pattern below it. Signs such as `?` are part of the
+/// pattern here, and would not be of a URL.
+fn split(location: &str) -> Result<(Url, String)> {
+    let (root, pattern) = match location.split_once("://") {
+        Some(("file", path)) => ("file:///".to_owned(), path.to_owned()),
+        Some((scheme, rest)) => {
+            let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
+            (format!("{scheme}://{bucket}/"), path.to_owned())
+        }
+        None => {
+            let path = std::path::absolute(location).map_err(|error| unusable(location, &error))?;
+            ("file:///".to_owned(), path.to_string_lossy().into_owned())
+        }
     };
-    let folders = below.split_last().map_or(&[][..], |(_, folders)| folders);
-    folders
-        .iter()
-        .map_while(|part| part.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    Ok((parse(&root)?, pattern))
 }
 
 /// Markers and logs that engines leave beside data.
@@ -189,31 +212,19 @@ fn is_hidden(folder: &Path, file: &Path) -> bool {
     })
 }
 
-/// Reads a location as people write it.
-/// Forgets what is remembered of other versions of these files. Who remembers goes by size and time, which two
-/// versions of one second may share.
+/// Forgets the footers of other versions of these files. They are found by size and time, which two versions of
+/// one second may share.
 fn forget_others(files: &[ObjectMeta], caches: &CacheManager) {
-    let (footers, statistics) = (
-        caches.get_file_metadata_cache(),
-        caches.get_file_statistic_cache(),
-    );
+    let footers = caches.get_file_metadata_cache();
     for file in files {
         let known = footers.get(&file.location);
         if known.is_some_and(|known| known.meta.e_tag != file.e_tag) {
             footers.remove(&file.location);
         }
-        let Some(statistics) = &statistics else { continue };
-        let path = TableScopedPath {
-            table: None,
-            path: file.location.clone(),
-        };
-        let known = statistics.get(&path);
-        if known.is_some_and(|known| known.meta.e_tag != file.e_tag) {
-            statistics.remove(&path);
-        }
     }
 }
 
+/// Reads a location as people write it.
 fn parse(location: &str) -> Result<Url> {
     if location.trim().is_empty() {
         return Err(unusable(location, &"it is empty"));

@@ -1,10 +1,13 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
 use watershed_core::error::SqlState;
 
 use super::*;
 use crate::fixture::{Fixture, batch, events, statement, texts};
+use crate::table::ScanLog;
 
 fn definition(format: ExternalFormat, location: &Path) -> ExternalTable {
     ExternalTable {
@@ -17,15 +20,10 @@ fn definition(format: ExternalFormat, location: &Path) -> ExternalTable {
     }
 }
 
-/// Infers as CREATE does, then opens as every query does.
-async fn create(
-    fixture: &Fixture,
-    mut table: ExternalTable,
-) -> Result<(ExternalTable, Arc<dyn TableProvider>)> {
+/// Checks as CREATE does, then opens as every query does.
+async fn create(fixture: &Fixture, table: ExternalTable) -> Result<(ExternalTable, Arc<dyn TableProvider>)> {
     let state = fixture.context.state();
-    let inferred = infer(&table, &state).await?;
-    table.columns = inferred.columns;
-    table.partition_by = inferred.partition_by;
+    check(&table, &state).await?;
     let provider = open(&table, &state, ScanLog::default()).await?;
     Ok((table, provider))
 }
@@ -38,9 +36,9 @@ fn write_parquet(path: &Path, batch: &RecordBatch) {
     writer.close().unwrap();
 }
 
-fn columns(table: &ExternalTable) -> String {
-    table
-        .columns
+fn columns(provider: &Arc<dyn TableProvider>) -> String {
+    columns_of(&provider.schema())
+        .unwrap()
         .iter()
         .map(|column| format!("{} {}", column.name, column.data_type.sql()))
         .collect::<Vec<_>>()
@@ -61,23 +59,22 @@ async fn files_folders_and_trees() {
         &rows.project(&[0, 2]).unwrap(),
     );
     std::fs::write(folder.join("one/_SUCCESS"), "x").unwrap();
-    let (table, provider) = create(&fixture, definition(ExternalFormat::Parquet, &folder.join("one")))
+    let (_, provider) = create(&fixture, definition(ExternalFormat::Parquet, &folder.join("one")))
         .await
         .unwrap();
     assert_eq!(
-        columns(&table),
+        columns(&provider),
         "user_id BIGINT, title STRING, day DATE, hour BIGINT"
     );
-    assert_eq!(table.partition_by, ["day", "hour"]);
     let sql = "SELECT count(*), min(day), max(hour) FROM t WHERE day > DATE '2024-01-01'";
     let answer = fixture.query_over(provider, sql).await.unwrap();
     assert_eq!(answer, ["10|2024-01-02|11"]);
 
     let file = folder.join("one/day=2024-01-01/hour=01/a.parquet");
-    let (table, provider) = create(&fixture, definition(ExternalFormat::Parquet, &file))
+    let (_, provider) = create(&fixture, definition(ExternalFormat::Parquet, &file))
         .await
         .unwrap();
-    assert_eq!(columns(&table), "user_id BIGINT, title STRING");
+    assert_eq!(columns(&provider), "user_id BIGINT, title STRING");
     let answer = fixture.query_over(provider, "SELECT * FROM t").await.unwrap();
     assert_eq!(answer, texts(&[rows.project(&[0, 2]).unwrap()]));
 }
@@ -93,8 +90,8 @@ async fn csv_and_json() {
     .unwrap();
     let mut table = definition(ExternalFormat::Csv, &folder.join("a.csv"));
     table.options.insert("delimiter".to_owned(), ";".to_owned());
-    let (table, provider) = create(&fixture, table).await.unwrap();
-    assert_eq!(columns(&table), "id BIGINT, name STRING, at TIMESTAMP");
+    let (_, provider) = create(&fixture, table).await.unwrap();
+    assert_eq!(columns(&provider), "id BIGINT, name STRING, at TIMESTAMP");
     let answer = fixture
         .query_over(provider, "SELECT id, at FROM t")
         .await
@@ -106,13 +103,13 @@ async fn csv_and_json() {
         "{\"id\": 1, \"tags\": [\"a\"]}\n{\"id\": 2}\n",
     )
     .unwrap();
-    let (table, provider) = create(
+    let (_, provider) = create(
         &fixture,
         definition(ExternalFormat::Json, &folder.join("a.ndjson")),
     )
     .await
     .unwrap();
-    assert_eq!(columns(&table), "id BIGINT, tags ARRAY<STRING>");
+    assert_eq!(columns(&provider), "id BIGINT, tags ARRAY<STRING>");
     let answer = fixture
         .query_over(provider, "SELECT count(*), sum(id) FROM t")
         .await
@@ -131,7 +128,7 @@ async fn delta_tables_of_others() {
         .await
         .unwrap();
     assert_eq!(
-        columns(&table),
+        columns(&provider),
         "user_id BIGINT, at TIMESTAMP, title STRING, dt DATE, _shard INT"
     );
     let answer = fixture

@@ -29,6 +29,7 @@ use crate::session::bucket_url;
 
 pub(crate) use deal::deal;
 pub use pin::Pin;
+pub(crate) use prune::{has_subquery, unqualified};
 pub use report::{ScanLog, ScanReport};
 pub use scan::{group_shards, shard_count};
 
@@ -96,7 +97,7 @@ impl ShardedTable {
         let files = self.snapshot.files.iter();
         let files = files.map(|file| (file.path.as_ref(), file.size, file.modified, None));
         let version = format!("{version}/{}", crate::external::digest(files));
-        Pin::managed(&self.name, format!("{}{}", self.bucket, self.name), version)
+        Pin::foreign(&self.name, format!("{}{}", self.bucket, self.name), version)
     }
 
     /// Tells the optimizer that the primary key is unique. Only for tables whose every way in keeps

@@ -17,6 +17,8 @@ pub struct Pin {
     pub version: String,
     /// Where files lie that nobody pins: what is read later may be other files.
     location: Option<String>,
+    /// Whether others keep the table, so that another version may have other columns.
+    foreign: bool,
 }
 
 impl Pin {
@@ -32,6 +34,7 @@ impl Pin {
             identity: files.declaration.clone(),
             version,
             location: Some(files.location.clone()),
+            foreign: true,
         })
     }
 
@@ -41,7 +44,21 @@ impl Pin {
             identity,
             version,
             location: None,
+            foreign: false,
         }
+    }
+
+    /// Of a version of a Delta table that others keep.
+    pub(super) fn foreign(table: &str, identity: String, version: String) -> Self {
+        Self {
+            foreign: true,
+            ..Self::managed(table, identity, version)
+        }
+    }
+
+    /// Whether other versions of the table may have other columns in the same places.
+    pub fn may_change_columns(&self) -> bool {
+        self.foreign
     }
 
     /// Whether what was read between the pinning and now is what was pinned. A version stays as it is;

@@ -93,7 +93,7 @@ pub(super) fn is_of_partitions(filter: &Expr, layout: &TableLayout) -> bool {
 }
 
 /// Whether what a filter says is known only once another query has run.
-pub(super) fn has_subquery(filter: &Expr) -> bool {
+pub(crate) fn has_subquery(filter: &Expr) -> bool {
     use datafusion::common::tree_node::TreeNode;
     // Only a traversal that fails gives an error, and this one does not.
     filter
@@ -176,7 +176,7 @@ fn by_statistics<'a>(
 }
 
 /// Filters name columns of the table as the query calls it; files have no such name.
-fn unqualified(expr: Expr) -> Result<Expr> {
+pub(crate) fn unqualified(expr: Expr) -> Result<Expr> {
     use datafusion::common::tree_node::{Transformed, TreeNode};
     expr.transform(|expr| match expr {
         Expr::Column(column) if column.relation.is_some() => {

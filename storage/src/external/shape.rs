@@ -1,0 +1,191 @@
+//! The columns of a table over Parquet files, and which column of each file is meant by each of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use object_store::ObjectMeta;
+use watershed_core::error::{Error, Result, SqlState, nearest};
+
+use super::facts::FileFacts;
+use super::fit::fits;
+use super::names::places;
+use super::unify::widened_types;
+use crate::layout::{Column, ColumnType};
+
+/// A column as queries see it. It may be NULL whatever its declaration says: nothing keeps others from writing
+/// files without it.
+pub(super) fn field_of(column: &Column) -> Field {
+    column.field().with_nullable(true)
+}
+
+/// A column of files as queries see it. What has no type of ours keeps its own.
+fn field_of_file(name: &str, kind: &DataType) -> Field {
+    match ColumnType::from_arrow(kind) {
+        Some(ours) => Column::new(name, ours).field(),
+        None => Field::new(name, kind.clone(), true),
+    }
+}
+
+/// The columns that hold the values of all files, in the order in which they come.
+pub(super) fn inferred(files: &[ObjectMeta], facts: &[Arc<FileFacts>]) -> Result<Vec<Field>> {
+    let mut found: Vec<(String, DataType, &ObjectMeta)> = Vec::new();
+    let mut seen: Option<&SchemaRef> = None;
+    for (file, facts) in files.iter().zip(facts) {
+        if seen.is_some_and(|seen| Arc::ptr_eq(seen, &facts.schema)) {
+            continue;
+        }
+        seen = Some(&facts.schema);
+        unique(file, &facts.schema)?;
+        let fields = facts.schema.fields();
+        let of_file = places(
+            found.iter().map(|(name, ..)| name.as_str()),
+            fields.iter().map(|field| field.name().as_str()),
+        )?;
+        let mut new: Vec<bool> = vec![true; fields.len()];
+        for ((name, kind, first), place) in found.iter_mut().zip(of_file) {
+            let Some(place) = place else { continue };
+            new[place] = false;
+            let other = fields[place].data_type();
+            *kind = widened_types(kind, other).ok_or_else(|| {
+                Error::new(
+                    SqlState::DatatypeMismatch,
+                    format!("column \"{name}\" has types that no column holds both of"),
+                )
+                .with_detail(format!(
+                    "it is {kind} in {}, and {other} in {}",
+                    first.location, file.location
+                ))
+                .with_hint(format!(
+                    "Declare the columns, with a type for \"{name}\" that both can be read as, or without it."
+                ))
+            })?;
+        }
+        for (field, new) in fields.iter().zip(new) {
+            if new {
+                found.push((field.name().clone(), field.data_type().clone(), file));
+            }
+        }
+    }
+    Ok(found
+        .into_iter()
+        .map(|(name, kind, _)| field_of_file(&name, &kind))
+        .collect())
+}
+
+fn unique(file: &ObjectMeta, schema: &Schema) -> Result<()> {
+    let mut names: Vec<_> = schema.fields().iter().map(|field| field.name()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(Error::new(
+            SqlState::DuplicateColumn,
+            format!("{} has several columns \"{}\"", file.location, pair[0]),
+        )
+        .with_hint("Write the file again, with another name for each column.")),
+    }
+}
+
+/// Files whose columns have the same names.
+pub(super) struct Class {
+    /// The table's columns that lie in files, with the files' names of them.
+    pub(super) schema: SchemaRef,
+    /// By column of the table, the column of the file; by file.
+    pub(super) files: Vec<(usize, Arc<Vec<Option<usize>>>)>,
+}
+
+/// The files by the names of their columns. Each file has been checked: what it holds can be read as the table's
+/// columns.
+pub(super) fn classes(
+    location: &str,
+    fields: &[Field],
+    files: &[ObjectMeta],
+    facts: &[Arc<FileFacts>],
+) -> Result<Vec<Class>> {
+    let mut classes: Vec<Class> = Vec::new();
+    let mut by_names: HashMap<Vec<&str>, usize> = HashMap::new();
+    let mut by_schema: HashMap<*const Schema, (usize, Arc<Vec<Option<usize>>>)> = HashMap::new();
+    let mut known = vec![false; fields.len()];
+    for (index, (file, facts)) in files.iter().zip(facts).enumerate() {
+        let (class, of_file) = match by_schema.get(&Arc::as_ptr(&facts.schema)) {
+            Some(found) => found.clone(),
+            None => {
+                let found = facts.schema.fields();
+                let of_file = places(
+                    fields.iter().map(|field| field.name().as_str()),
+                    found.iter().map(|field| field.name().as_str()),
+                )
+                .map_err(|error| error.with_detail(format!("file {}", file.location)))?;
+                for ((field, place), known) in fields.iter().zip(&of_file).zip(&mut known) {
+                    let Some(place) = place else { continue };
+                    *known = true;
+                    check(file, field, found[*place].data_type())?;
+                }
+                let names: Vec<&str> = fields
+                    .iter()
+                    .zip(&of_file)
+                    .map(|(field, place)| place.map_or(field.name(), |place| found[place].name()).as_str())
+                    .collect();
+                let renamed: Vec<Field> = fields
+                    .iter()
+                    .zip(&names)
+                    .map(|(field, name)| field.clone().with_name(*name))
+                    .collect();
+                let class = *by_names.entry(names).or_insert_with(|| {
+                    classes.push(Class {
+                        schema: Arc::new(Schema::new(renamed)),
+                        files: Vec::new(),
+                    });
+                    classes.len() - 1
+                });
+                let entry = (class, Arc::new(of_file));
+                by_schema.insert(Arc::as_ptr(&facts.schema), entry.clone());
+                entry
+            }
+        };
+        if let Some(class) = classes.get_mut(class) {
+            class.files.push((index, of_file));
+        }
+    }
+    if let Some((field, _)) = fields.iter().zip(known).find(|(_, known)| !known) {
+        let names = facts.iter().flat_map(|facts| facts.schema.fields());
+        return Err(missing(
+            location,
+            field.name(),
+            names.map(|field| field.name().as_str()),
+        ));
+    }
+    Ok(classes)
+}
+
+fn check(file: &ObjectMeta, field: &Field, found: &DataType) -> Result<()> {
+    if fits(found, field.data_type()) {
+        return Ok(());
+    }
+    let wanted = |kind: &DataType| ColumnType::from_arrow(kind).map_or(kind.to_string(), |kind| kind.sql());
+    Err(Error::new(
+        SqlState::DatatypeMismatch,
+        format!(
+            "column \"{}\" cannot be read as {}",
+            field.name(),
+            wanted(field.data_type())
+        ),
+    )
+    .with_detail(format!("it is {found} in {}", file.location))
+    .with_hint(format!(
+        "Declare the column as {}, or leave out the columns so that the files tell.",
+        wanted(found)
+    )))
+}
+
+/// The error for a column that no file has.
+pub(super) fn missing<'a>(location: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
+    let error = Error::new(
+        SqlState::UndefinedColumn,
+        format!("no file at {location:?} has a column \"{name}\""),
+    );
+    match nearest(name, known.take(10_000)) {
+        Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+        None => error.with_hint("Declare only columns that the files have, or none, so that the files tell."),
+    }
+}
