@@ -58,13 +58,17 @@ impl Routes {
         config
             .with_distributed_desired_task_count_handler(move |event: DesiredTaskCountEvent| {
                 // How much is read was weighed before, when this path was chosen.
-                file_scan(event.plan).map(|_| Ok(DesiredTaskCountEventResponse::desired(count)))
+                file_scan(event.plan).map(|scan| {
+                    let tasks = if is_one_partition(scan) { 1 } else { count };
+                    Ok(DesiredTaskCountEventResponse::desired(tasks))
+                })
             })
             .with_distributed_scale_up_leaf_node_handler(move |event: ScaleUpLeafNodeEvent| {
                 let scan = file_scan(event.plan)?;
                 let shards = shard_count(scan).unwrap_or_default();
-                // Fewer partitions than tasks are cut smaller.
-                let enough = shards > 0 || scan.file_groups.len() >= event.task_count;
+                // Fewer partitions than tasks are cut smaller, where there are several.
+                let enough =
+                    shards > 0 || is_one_partition(scan) || scan.file_groups.len() >= event.task_count;
                 enough.then(|| scale.by_owner(event.plan, scan, shards, event.task_count))
             })
             .with_distributed_route_tasks_handler(move |event: RouteTasksEvent| {
@@ -110,6 +114,12 @@ impl Routes {
         let leaf = DistributedLeafExec::try_new(Arc::clone(plan), variants)?;
         Ok(ScaleUpLeafNodeEventResponse::new(Arc::new(leaf)))
     }
+}
+
+/// Whether a scan has one partition. Nodes that need all rows in one place, such as a limit or a window without
+/// PARTITION BY, then stand right above it, so that its rows stay in one task.
+fn is_one_partition(scan: &FileScanConfig) -> bool {
+    scan.file_groups.len() == 1
 }
 
 /// Whether a stage itself, not one below it, reads files.
