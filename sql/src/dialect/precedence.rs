@@ -169,6 +169,9 @@ mod tests {
                 while let Expr::Nested(inner) = expr {
                     *expr = (**inner).clone();
                 }
+                if let Expr::Value(value) = expr {
+                    *expr = Expr::Value(value.value.clone().into());
+                }
                 if let Expr::Identifier(ident) = expr {
                     *expr = Expr::Identifier(ident.value.as_str().into());
                 }

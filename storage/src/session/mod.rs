@@ -225,9 +225,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.set(TIME_ZONE, "+02:00").unwrap();
         let (_folder, context) = context(&settings);
-        assert_eq!(
-            value(&context, "SELECT to_timestamp('2024-01-01T00:00:00')::bigint").await,
-            value(&context, "SELECT to_timestamp('2023-12-31T22:00:00Z')::bigint").await
-        );
+        let of_now = value(&context, "SELECT arrow_typeof(now())").await;
+        assert!(of_now.contains("+02:00"), "{of_now}");
     }
 }

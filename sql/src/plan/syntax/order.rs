@@ -203,7 +203,7 @@ fn wrap(query: &mut Query) {
         relation: derived(query_of(None, inner), false, alias(quoted("__ordered"))),
         joins: Vec::new(),
     };
-    query.body = Box::new(SetExpr::Select(Box::new(select_of(outer, vec![from]))));
+    *query.body = SetExpr::Select(Box::new(select_of(outer, vec![from])));
     query.order_by = Some(OrderBy {
         kind: OrderByKind::Expressions(outer_keys),
         interpolate: None,

@@ -1,7 +1,6 @@
-//! `JOIN … USING` and `NATURAL JOIN`, written out: the column that two tables share is the left one's in an
-//! inner or LEFT join, the right one's in a RIGHT join, and in a FULL join the one that is not NULL.
-//!
-//! DataFusion takes the column of whichever table comes first by name.
+//! `JOIN … USING` and `NATURAL JOIN`, written out, as DataFusion takes the column of whichever table comes first by
+//! name. The shared column is the left one's in an inner or LEFT join, the right one's in a RIGHT join, and in a
+//! FULL join the one that is not NULL.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +16,7 @@ use watershed_storage::error::into_datafusion;
 use super::columns::{InputColumn, Scopes, quoted};
 use crate::dialect::folded;
 
-/// What stands in FROM: its columns for `*`, and those that are shared by joined tables.
+/// FROM: its columns for `*`, and those shared by joined tables.
 #[derive(Default)]
 struct Relation {
     columns: Vec<InputColumn>,
