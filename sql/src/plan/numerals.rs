@@ -55,7 +55,7 @@ impl VisitorMut for Numerals {
             Expr::UnaryOp {
                 op: UnaryOperator::Minus,
                 expr: inner,
-            } if numeral(&**inner) == Some(LEAST) => {
+            } if numeral(inner) == Some(LEAST) => {
                 let text = format!("-{LEAST}");
                 *expr = Expr::Value(Value::Number(text, false).into());
             }

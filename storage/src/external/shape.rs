@@ -94,6 +94,9 @@ pub(super) struct Class {
     pub(super) files: Vec<(usize, Arc<Vec<Option<usize>>>)>,
 }
 
+/// The class of a file, and the place in the file of each column.
+type Placed = (usize, Arc<Vec<Option<usize>>>);
+
 /// The files by the names of their columns. Each file has been checked: what it holds can be read as the table's
 /// columns.
 pub(super) fn classes(
@@ -104,7 +107,7 @@ pub(super) fn classes(
 ) -> Result<Vec<Class>> {
     let mut classes: Vec<Class> = Vec::new();
     let mut by_names: HashMap<Vec<&str>, usize> = HashMap::new();
-    let mut by_schema: HashMap<*const Schema, (usize, Arc<Vec<Option<usize>>>)> = HashMap::new();
+    let mut by_schema: HashMap<*const Schema, Placed> = HashMap::new();
     let mut known = vec![false; fields.len()];
     for (index, (file, facts)) in files.iter().zip(facts).enumerate() {
         let (class, of_file) = match by_schema.get(&Arc::as_ptr(&facts.schema)) {

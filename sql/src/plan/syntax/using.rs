@@ -1,6 +1,5 @@
-//! `JOIN … USING` and `NATURAL JOIN`, written out, as DataFusion takes the column of whichever table comes first by
-//! name. The shared column is the left one's in an inner or LEFT join, the right one's in a RIGHT join, and in a
-//! FULL join the one that is not NULL.
+//! `JOIN … USING` and `NATURAL JOIN`, written out: DataFusion takes a shared column of whichever table comes first by
+//! name. It is the left one's in an inner or LEFT join, the right one's in a RIGHT, the one not NULL in a FULL join.
 
 use std::ops::ControlFlow;
 

@@ -85,11 +85,14 @@ fn sorts(keys: &mut [SortExpr], schema: &DFSchema) -> Result<bool> {
     Ok(changed)
 }
 
+/// Makes the expression that stands for an aggregate from its arguments.
+type Replacement = Box<dyn Fn(&[Expr]) -> Result<Expr>>;
+
 /// What computes a column: expressions of the node, of which the first keeps the column's name, and what
 /// the column is over these.
 struct Parts {
     exprs: Vec<Expr>,
-    value: Box<dyn Fn(&[Expr]) -> Result<Expr>>,
+    value: Replacement,
 }
 
 fn aggregate(found: Aggregate) -> Result<Transformed<LogicalPlan>> {

@@ -108,7 +108,7 @@ impl Target {
                     },
                 };
                 let other = kind.is_none_or(|kind| kind != *target);
-                Ok(match *exact && other && !(is_text(from) && !reads) {
+                Ok(match *exact && other && (reads || !is_text(from)) {
                     true => (cast(expr, target.clone()), true),
                     false => (expr, changed),
                 })

@@ -102,7 +102,7 @@ fn damaged(path: &str, error: &io::Error) -> Error {
 /// Takes compressed bytes and gives what they become. Several streams in a row are one, and what ends in the middle
 /// of one is an error.
 enum Decompressor {
-    Gzip(MultiGzDecoder<Bounded>),
+    Gzip(Box<MultiGzDecoder<Bounded>>),
     Zstd(ZstdStreams),
     Bzip2(Bzip2Streams),
 }
@@ -111,7 +111,7 @@ impl Decompressor {
     fn new(compression: Compression) -> io::Result<Option<Self>> {
         Ok(match compression {
             Compression::Auto | Compression::None => None,
-            Compression::Gzip => Some(Self::Gzip(MultiGzDecoder::new(Bounded::default()))),
+            Compression::Gzip => Some(Self::Gzip(Box::new(MultiGzDecoder::new(Bounded::default())))),
             Compression::Zstd => Some(Self::Zstd(ZstdStreams {
                 decoder: Decoder::new()?,
                 open: false,
