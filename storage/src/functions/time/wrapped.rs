@@ -14,6 +14,9 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+/// Functions whose first argument names a part of a time.
+const PART_FIRST: [&str; 2] = ["date_part", "date_trunc"];
+
 /// The type of the result, if the call is not left to DataFusion: by the first argument, if that is
 /// a constant, and by the types of all.
 type Takes = fn(Option<&str>, &[DataType]) -> Option<DataType>;
@@ -81,7 +84,11 @@ impl ScalarUDFImpl for Wrapped {
             .collect();
         Ok(match fields_with_udf(&fields, self.inner.as_ref()) {
             Ok(fields) => fields.iter().map(|field| field.data_type().clone()).collect(),
-            Err(_) => given.to_vec(),
+            // The part is text in any case, so that a parameter in its place is text.
+            Err(error) => match given.first() {
+                Some(first) if PART_FIRST.contains(&self.name()) && !first.is_string() => return Err(error),
+                Some(_) | None => given.to_vec(),
+            },
         })
     }
 
