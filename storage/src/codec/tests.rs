@@ -202,7 +202,6 @@ async fn other_nodes_arrive_as_they_are() {
         "SELECT count(*) FROM t WHERE user_id NOT IN (SELECT user_id - 5 FROM t)",
         "SELECT count(*) FROM t a WHERE EXISTS (SELECT 1 FROM t b WHERE a.user_id = b.user_id AND b.at > a.at)",
         "SELECT count(*) FROM t a WHERE NOT EXISTS (SELECT 1 FROM t b WHERE a.user_id = b.user_id - 9)",
-        "SELECT user_id FROM t UNION ALL SELECT 7 FROM t WHERE dt = DATE '2024-01-01'",
         "SELECT user_id FROM t INTERSECT SELECT user_id + 3 FROM t",
         "SELECT user_id FROM t EXCEPT SELECT user_id + 3 FROM t",
         "SELECT * FROM (VALUES (1, 'a'), (2, NULL)) AS v (a, b) JOIN t ON t.user_id = v.a",
