@@ -310,7 +310,7 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
 
-    /// Rows of a plan that panics never come to an end that looks like one.
+    /// The stream of a plan that panics ends with an error, never as a success.
     #[tokio::test]
     async fn a_panic_is_an_error() {
         use datafusion::arrow::datatypes::DataType;

@@ -78,12 +78,12 @@ struct Life {
     runtime: Handle,
     /// Cancelled when its executor failed one of its partitions.
     failed: CancellationToken,
-    /// Cancelled when nobody reads from it any more.
+    /// Cancelled when its last reader is dropped.
     ended: CancellationToken,
 }
 
 impl Life {
-    /// Reads rows that nobody wants, for as long as other partitions of the task are read.
+    /// Reads and discards the rows of a dropped partition while other partitions of the task are read.
     async fn drain(self, mut rows: BoxStream<'static, Result<RecordBatch>>) {
         let drained = async {
             while let Some(next) = rows.next().await {
@@ -223,7 +223,7 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        // Nobody is left to wait for it.
+        // No other partition of the task waits for it.
         if *self.opened.get_mut() || Arc::strong_count(&self.task) == 1 {
             return;
         }
