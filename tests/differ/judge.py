@@ -96,7 +96,7 @@ class Judge:
             if switch:
                 self.known_errors[switch] += 1
                 return None
-            if rules.refusal(found) or (path == "staged" and rules.staged_refusal(found)):
+            if rules.refusal(found, expected) or (path == "staged" and rules.staged_refusal(found)):
                 return None
             return Finding("error " + found.kind(), path, found.message[:600])
         differs = difference(expected, found, ordered)
