@@ -112,7 +112,6 @@ DEFAULT_OFF = {
     "timestamp_units",
     "hive",
     "constant_windows",
-    "using_where",
     "unused_parameters",
     "union_order",
     "window_beside_scalar",
