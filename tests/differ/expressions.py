@@ -153,6 +153,12 @@ class Expressions(Functions):
         return self.comparison(depth)
 
     def comparison(self, depth):
+        if self.known.allows("intervals") and self.chance(0.05):
+            column = self.column(lambda column: column.type == TIMESTAMP and column.tame)
+            if column:
+                span = self.rng.choice(["'1' DAY", "'24' HOUR", "'30' DAY", "'1' HOUR"])
+                gap = [column.node(), " - TIMESTAMP '2024-01-01 00:00:00'"]
+                return expr(BOOL, "((", *gap, f") {self.rng.choice(['<', '>', '='])} INTERVAL {span})")
         sign = self.rng.choice(["=", "<>", "<", "<=", ">", ">=", "=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"])
         left, right = self.pair(depth)
         if not sign.startswith("IS") or not self.known.allows("distinct_from_bare") or self.chance(0.5):

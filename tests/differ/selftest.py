@@ -2,11 +2,13 @@
 
 import decimal
 import math
+import pathlib
 import random
+import re
 
 from . import minimizer, types
 from .comparison import canonical_rows, difference
-from .known import Known
+from .known import DEFAULT_OFF, ERRORS, SWITCHES, Known
 from .schemas import random_table
 from .statements import Statements
 from .tree import DUCK, OURS, expr, opt, query, render, seq
@@ -38,6 +40,14 @@ def minimizing():
     assert minimizer.fewer(list(range(50)), lambda rows: 7 in rows and 31 in rows, 5) == [7, 31]
 
 
+def switches():
+    """Each switch has an effect."""
+    sources = [file.read_text() for file in pathlib.Path(__file__).parent.glob("*.py")]
+    used = set(re.findall(r'allows\("(\w+)"\)', "".join(sources))) | set(ERRORS)
+    assert used == set(SWITCHES), used ^ set(SWITCHES)
+    assert DEFAULT_OFF <= set(SWITCHES)
+
+
 def reproducible():
     """A seed makes the same tables and statements each time."""
 
@@ -51,6 +61,6 @@ def reproducible():
     assert made(3) == made(3) and made(3) != made(4)
 
 
-for check in (comparison, minimizing, reproducible):
+for check in (comparison, minimizing, switches, reproducible):
     check()
 print("the differ's own parts work")

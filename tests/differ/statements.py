@@ -174,6 +174,8 @@ class Statements(Sources):
         return Built(node, columns, keys, max(1, source.rows // 2))
 
     def group_by(self, groups, sets):
+        if not groups and self.known.allows("grouping_sets_empty") and self.rng.random() < 0.2:
+            return opt(self.rng.choice([" GROUP BY GROUPING SETS (())", " GROUP BY GROUPING SETS ((), ())"]))
         if not groups:
             return NOTHING
         if not sets:
