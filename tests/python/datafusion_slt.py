@@ -100,6 +100,8 @@ class Runner:
             self.lose(record, sql, verdict.reason)
         elif re.match(r"(?is)\s*create\b", sql) and (name := NAME.match(sql)):
             self.lost.pop(name[1].lower(), None)
+            if other := slt_design.other_table(sql):
+                self.lose(record, sql, other)
         return verdict
 
     def execute(self, sql):
@@ -185,6 +187,8 @@ class Runner:
         """A verdict, or the reason why it says nothing."""
         reason = slt_design.reason(sql, found if kind in ("refused", "internal") else None)
         words = set(re.findall(r"\w+", sql.lower()))
+        if kind == "rows" and slt_design.cut_anywhere(sql):
+            reason = "LIMIT without ORDER BY keeps any rows"
         if reason:
             return Verdict("by design", reason, record, sql, found)
         if gone := words & self.lost.keys():
@@ -244,7 +248,7 @@ def main():
     parser.add_argument("--path", default="local")
     parser.add_argument("--result-cache", default="off", help="on runs each query twice")
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path("/nonexistent"))
-    parser.add_argument("--only", default="*", help="patterns of names of files in the order to run them, with commas between")
+    parser.add_argument("--only", default="*", help="patterns of names of files, with commas between, in order")
     parser.add_argument("--timeout", type=float, default=30, help="seconds that a statement may take")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()

@@ -71,6 +71,18 @@ def reason(sql, error):
     return None
 
 
+def other_table(sql):
+    """Why a table that was made has other rows than its file means; None if there is no reason."""
+    counted = re.search(r"(?is)^\s*create\b.*(?<!\d)\d{6,}(?!\d).*timestamp", sql)
+    return "an integer cast to TIMESTAMP counts microseconds" if counted else None
+
+
+def cut_anywhere(sql):
+    """Whether LIMIT may keep any rows, since nothing orders them."""
+    tail = sql[sql.rfind(")") + 1 :]
+    return re.search(r"(?i)\blimit\b", tail) is not None and re.search(r"(?i)\border\s+by\b", tail) is None
+
+
 def setting(sql):
     """The setting of DataFusion that a statement changes, if it may change results; with the value."""
     match = re.match(

@@ -10,6 +10,9 @@ import pyarrow as pa
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\w)")
 ZONED = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+# A timestamp counts microseconds, and one at midnight may be a date.
+FINER = re.compile(r"(\d{2}:\d{2}:\d{2}\.\d{6})\d+")
+MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})T00:00:00(?!\.)")
 IGNORE = "<slt:ignore>"
 
 
@@ -157,6 +160,7 @@ def compare(record, found):
 def pieces(line):
     """Numbers, and what is between them."""
     line = ZONED.sub(in_utc, " ".join(line.split()))
+    line = MIDNIGHT.sub(r"\1", FINER.sub(r"\1", line))
     result, at = [], 0
     for match in NUMBER.finditer(line):
         result += [line[at : match.start()], float(match[0]) + 0.0]  # the two zeros are one
