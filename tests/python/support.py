@@ -10,6 +10,7 @@ import pathlib
 import adbc_driver_flightsql.dbapi as flight_sql
 import duckdb
 from adbc_driver_flightsql import DatabaseOptions
+from checks import check, equal, raised  # noqa: F401
 
 
 def connect(url, db_kwargs=None, autocommit=True, **options):
@@ -56,15 +57,6 @@ def update(connection, sql):
 def failure(connection, sql):
     """The text of the error that a statement has to give."""
     return str(raised(lambda: rows(connection, sql), flight_sql.Error, sql))
-
-
-def raised(work, kind, what):
-    """The error, of a kind, that a piece of work has to end with."""
-    try:
-        found = work()
-    except kind as error:
-        return error
-    raise AssertionError(f"{what}: an error was expected, not {found!r}")
 
 
 def statements(text):
@@ -141,13 +133,3 @@ def difference(expected, found, ordered=False):
         if len(left) != len(right) or not all(map(same_value, left, right)):
             return f"row {number}: {left} expected, {right} found"
     return None
-
-
-def check(condition, what):
-    """An assertion that optimization does not remove."""
-    if not condition:
-        raise AssertionError(what)
-
-
-def equal(found, expected, what):
-    check(found == expected, f"{what}: {expected!r} expected, {found!r} found")
