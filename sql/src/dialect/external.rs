@@ -6,6 +6,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token};
 use watershed_core::error::{Error, Result, SqlState, nearest};
 use watershed_storage::external::ExternalFormat as Files;
+use watershed_storage::layout::Column;
 
 use super::ast::{CreateExternalTable, Statement};
 use super::create::unknown_option;
@@ -70,6 +71,8 @@ impl Parser {
                     value: "true".to_owned(),
                     start,
                 });
+            } else if self.keywords(&[Keyword::WITH, Keyword::ORDER]) {
+                self.declared_order(&columns)?;
             } else if self.keyword(Keyword::OPTIONS) || self.keyword(Keyword::WITH) {
                 options.extend(self.options()?);
             } else {
@@ -92,6 +95,30 @@ impl Parser {
             partition_by,
             options: checked(options, format)?,
         })))
+    }
+
+    /// `(column [ASC | DESC] [NULLS FIRST | NULLS LAST], …)`. Nothing is planned by it: other writers may add files
+    /// that are not sorted, and a wrong order would give wrong rows.
+    fn declared_order(&mut self, columns: &[Column]) -> Result<()> {
+        self.list(|parser| {
+            let start = parser.here();
+            let name = parser.name("a column")?;
+            // Without declared columns, those of the files count, which are not read yet.
+            if !columns.is_empty() && !columns.iter().any(|column| column.name == name) {
+                return Err(at(
+                    Error::new(SqlState::UndefinedColumn, format!("column \"{name}\" does not exist")),
+                    start,
+                ));
+            }
+            if !parser.keyword(Keyword::ASC) {
+                parser.keyword(Keyword::DESC);
+            }
+            if parser.keyword(Keyword::NULLS) && !parser.keyword(Keyword::FIRST) {
+                parser.expect_keyword(Keyword::LAST)?;
+            }
+            Ok(())
+        })?;
+        Ok(())
     }
 
     fn external_format(&mut self) -> Result<ExternalFormat> {

@@ -82,6 +82,7 @@ fn to_logical(
     names: &Names<'_>,
     planner: &mut PlannerContext,
 ) -> datafusion::common::Result<LogicalPlan> {
+    syntax::give_titles(&mut query);
     macros::expand(&mut query);
     syntax::rewrite(&mut query, names)?;
     // Last: columns are named by the numbers as they were written.

@@ -3,6 +3,7 @@
 //! done with the expressions is done with these.
 
 mod list;
+mod parts;
 mod path;
 
 use std::collections::HashMap;
@@ -34,7 +35,8 @@ const REPEATED_MAX: usize = 200;
 /// The names of all functions that are written out.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let renamed = list::RENAMED.iter().map(|(name, _)| *name);
-    renamed.chain(list::TEMPLATES.iter().map(|(name, ..)| *name))
+    let templates = list::TEMPLATES.iter().map(|(name, ..)| *name);
+    renamed.chain(templates).chain(parts::NAMES)
 }
 
 /// Writes out all such functions in a query.
@@ -69,7 +71,11 @@ fn expanded(function: &mut Function) -> Option<Expr> {
     if name == "struct_pack" {
         return packed(function);
     }
+    order_arguments(&name, function);
     let args = arguments(function)?;
+    if let Some(written) = parts::written(&name, function, &args) {
+        return Some(written);
+    }
     if let Some(template) = TEMPLATES.get(&(name.as_str(), args.len())) {
         return written(&name, template, args, function);
     }
@@ -255,6 +261,18 @@ fn within_group(name: &str, function: &mut Function) -> Option<Expr> {
     };
     list.args.insert(0, column);
     Some(Expr::Function(call))
+}
+
+/// `listagg(x, ',') WITHIN GROUP (ORDER BY y)` is `string_agg(x, ',' ORDER BY y)`.
+fn order_arguments(name: &str, function: &mut Function) {
+    let ordered = ["array_agg", "list", "listagg", "string_agg"].contains(&name);
+    if ordered
+        && !function.within_group.is_empty()
+        && let FunctionArguments::List(list) = &mut function.args
+    {
+        let order = std::mem::take(&mut function.within_group);
+        list.clauses.push(FunctionArgumentClause::OrderBy(order));
+    }
 }
 
 /// `decode(value, a, x, b, y, …, otherwise)`.

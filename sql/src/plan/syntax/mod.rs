@@ -21,7 +21,7 @@ use sqlparser::ast::{Expr, Query, Select, SetExpr, TableFactor, VisitMut, Visito
 use super::names::Names;
 use columns::Scopes;
 
-pub(super) use titles::title;
+pub(super) use titles::{give as give_titles, title};
 
 /// Rewrites a query with all queries in it.
 pub(super) fn rewrite(query: &mut Query, names: &Names<'_>) -> Result<(), DataFusionError> {
@@ -72,15 +72,11 @@ fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError
     let single = matches!(query.body.as_ref(), SetExpr::Select(_));
     let mut selects = Vec::new();
     selects_of(&mut query.body, &mut selects);
-    for (index, select) in selects.into_iter().enumerate() {
+    for select in selects {
         windows::inline(select);
         groups::expand(select);
         let order = order_by.as_mut().filter(|_| single);
         using::rewrite(select, order, scopes)?;
-        // The first select names the columns of a set operation.
-        if index == 0 {
-            titles::give(select);
-        }
     }
     query.order_by = order_by;
     order::settle(query, scopes);

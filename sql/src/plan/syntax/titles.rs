@@ -2,16 +2,42 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Select, SelectItem, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, VisitMut, VisitorMut,
+};
 
 use super::columns::quoted;
+use super::selects_of;
 use crate::dialect::folded;
 
 /// Characters of such a name; of a longer text it is the beginning.
 const LONGEST: usize = 200;
 
+/// Names the columns of all queries in a query, by their expressions as they are written: this comes before any
+/// rewriting of expressions, and outer queries come before the subqueries in their expressions.
+pub(in crate::plan) fn give(query: &mut Query) {
+    let walked = query.visit(&mut Give);
+    debug_assert!(walked.is_continue(), "the visitor never breaks");
+}
+
+struct Give;
+
+impl VisitorMut for Give {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let mut selects = Vec::new();
+        selects_of(&mut query.body, &mut selects);
+        // The first select names the columns of a set operation.
+        if let Some(select) = selects.into_iter().next() {
+            name_columns(select);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// Names the columns of a select that are neither columns of a table nor named.
-pub(super) fn give(select: &mut Select) {
+fn name_columns(select: &mut Select) {
     let mut taken: Vec<String> = Vec::new();
     for item in &mut select.projection {
         let SelectItem::UnnamedExpr(expr) = item else {

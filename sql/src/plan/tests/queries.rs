@@ -233,6 +233,33 @@ async fn columns_may_be_called_the_same() {
 }
 
 #[tokio::test]
+async fn columns_are_named_by_the_text_of_their_expressions() {
+    let mut fixture = Fixture::new().await;
+    let plan = fixture
+        .plan(
+            "SELECT COUNT_IF(k > 1), max_by(k, t.v), 1.0/0, COALESCE(k, 0), (SELECT count(*) FROM (VALUES (1)) u(k) \
+             WHERE u.k = 1), sum(k) OVER w FROM (VALUES (1, 2)) t(k, v) JOIN (VALUES (1)) s(k) USING (k) \
+             GROUP BY k WINDOW w AS (ORDER BY k)",
+        )
+        .await
+        .unwrap();
+    let schema = plan.schema();
+    let fields = schema.fields().iter();
+    let names: Vec<_> = fields.map(|field| field.name().as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "count_if(k > 1)",
+            "max_by(k, t.v)",
+            "1.0 / 0",
+            "coalesce(k, 0)",
+            "(SELECT count(*) FROM (VALUES (1)) u (k) WHERE u.k = 1)",
+            "sum(k) OVER w",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn json_arrays_and_functions() {
     let mut fixture = Fixture::new().await;
     fixture
