@@ -5,6 +5,7 @@ mod appended;
 mod differ;
 mod s3;
 mod secure;
+mod tools;
 
 use std::env;
 use std::fs::{self, File};
