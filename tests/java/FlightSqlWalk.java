@@ -1,8 +1,9 @@
 // Arrow's own Java client, as a program uses it: queries, updates, parameters, ingest, metadata, sessions, errors.
-// Arguments: URL. WATERSHED_TEST_USER and WATERSHED_TEST_PASSWORD say who asks.
+// Arguments: URL. WATERSHED_TEST_USER and WATERSHED_TEST_PASSWORD say who asks, WATERSHED_TEST_CA whom to trust.
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import java.io.FileInputStream;
 import java.math.BigDecimal;
 import java.net.URI;
 import java.time.LocalDateTime;
@@ -64,11 +65,8 @@ public final class FlightSqlWalk {
   }
 
   public static void main(String[] arguments) throws Exception {
-    URI url = URI.create(arguments[0]);
-    Location location = Location.forGrpcInsecure(url.getHost(), url.getPort());
-    ClientCookieMiddleware.Factory cookies = new ClientCookieMiddleware.Factory();
     try (BufferAllocator allocator = new RootAllocator();
-        FlightClient flight = FlightClient.builder(allocator, location).intercept(cookies).build();
+        FlightClient flight = connect(allocator, URI.create(arguments[0]));
         FlightSqlClient client = new FlightSqlClient(flight)) {
       FlightSqlWalk walk = new FlightSqlWalk(allocator, client, login(flight));
       walk.queries();
@@ -83,6 +81,19 @@ public final class FlightSqlWalk {
       client.closeSession(new CloseSessionRequest(), walk.who);
     }
     System.out.println("right");
+  }
+
+  private static FlightClient connect(BufferAllocator allocator, URI url) throws Exception {
+    boolean secure = url.getScheme().equals("https");
+    Location location =
+        secure
+            ? Location.forGrpcTls(url.getHost(), url.getPort())
+            : Location.forGrpcInsecure(url.getHost(), url.getPort());
+    FlightClient.Builder builder = FlightClient.builder(allocator, location).intercept(new ClientCookieMiddleware.Factory());
+    if (secure) {
+      builder.trustedCertificates(new FileInputStream(System.getenv("WATERSHED_TEST_CA")));
+    }
+    return builder.build();
   }
 
   /** The token that a handshake gives; or the credentials alone, which every server takes with each call. */

@@ -22,6 +22,8 @@ export function address() {
   return { host: url.hostname, port: Number(url.port) };
 }
 
+export const isSecure = () => process.argv[2].startsWith("https:");
+
 export function credentials() {
   const username = process.env.WATERSHED_TEST_USER;
   return username === undefined ? {} : { username, password: process.env.WATERSHED_TEST_PASSWORD ?? "" };

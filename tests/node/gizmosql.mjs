@@ -1,13 +1,13 @@
 // @gizmodata/gizmosql-client: statements, types, metadata, sessions, errors. Arguments: URL.
 
 import { FlightSQLClient } from "@gizmodata/gizmosql-client";
-import { address, credentials, equal, failure } from "./checks.mjs";
+import { address, credentials, equal, failure, isSecure } from "./checks.mjs";
 
 const EVERY_TYPE =
   "a TINYINT, b SMALLINT, c INT, d BIGINT, e FLOAT, f DOUBLE, g DECIMAL(12, 2), h STRING, i BOOLEAN, j BINARY, " +
   "k DATE, l TIMESTAMP, m ARRAY<BIGINT>, n STRUCT<x INT, y STRING>, o JSON";
 
-const client = new FlightSQLClient({ ...address(), ...credentials(), plaintext: true });
+const client = new FlightSQLClient({ ...address(), ...credentials(), plaintext: !isSecure() });
 const rows = async (sql) => (await client.execute(sql)).toArray().map((row) => row.toJSON());
 
 async function types() {

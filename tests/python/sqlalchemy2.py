@@ -3,31 +3,11 @@ the environment; without the folder, this is the environment."""
 
 import datetime
 import decimal
-import os
-import pathlib
-import subprocess
 import sys
 import urllib.parse
-import venv
 
-HERE = pathlib.Path(__file__).parent
-
-
-def environment(folder):
-    """The Python that has SQLAlchemy 2; made if this is the first to ask."""
-    python = folder / "bin" / "python"
-    complete = folder / "complete"
-    if not complete.exists():
-        venv.create(folder, clear=True, with_pip=True)
-        requirements = HERE / "sqlalchemy2.txt"
-        subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "-r", requirements], check=True)
-        complete.touch()
-    return python
-
-
-def check(holds, what):
-    if not holds:
-        raise AssertionError(what)
+from checks import check
+from environments import enter
 
 
 def main(url):
@@ -74,6 +54,14 @@ def main(url):
     equal(select(kind.label("k"), func.count()).group_by(kind).order_by("k"), [("many", 3), ("one", 1)])
     equal(select((id_ / 2).label("k"), func.count()).group_by(id_ / 2).where(id_ < 2), rows(select(id_ / 2, 1).where(id_ < 2)))
     equal(select(func.sum(case((id_ > 1, 1), else_=0))), [(3,)])
+    for condition, count in [
+        (books.c.name == "2", 1),
+        (books.c.name.in_(["2.0", "03"]), 0),
+        (books.c.at >= datetime.datetime(2024, 1, 1), 1),
+        (books.c.lent == sa.true(), 1),
+        (books.c.lent == literal(True), 1),
+    ]:
+        equal(select(func.sum(case((condition, 1), else_=0))), [(count,)])
     equal(select(func.round(weight / 4, 2)).where(id_ == 1), [(0.38,)])
     equal(select(func.coalesce(books.c.body, "none")).where(id_ == 2), [("none",)])
     equal(select(func.substr(books.c.name, 1, 1)).where(id_ == 1), [("a",)])
@@ -96,7 +84,5 @@ def main(url):
     check(frame["id"].tolist() == [1, 2, 3, 4], f"a frame: {frame}")
 
 
-if len(sys.argv) > 2:
-    arguments = [environment(pathlib.Path(sys.argv[2])), __file__, sys.argv[1]]
-    os.execv(arguments[0], [str(argument) for argument in arguments])
+enter("sqlalchemy2.txt")
 main(sys.argv[1])

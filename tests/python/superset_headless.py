@@ -10,23 +10,11 @@ import subprocess
 import sys
 import tempfile
 import urllib.parse
-import venv
 
+from environments import python_with
 from support import authorities, check, connect, credentials, equal, update
 
 HERE = pathlib.Path(__file__).parent
-
-
-def environment(folder):
-    """The Python that has Superset; made if this is the first to ask."""
-    python = folder / "bin/python"
-    complete = folder / "complete"
-    if not complete.exists():
-        venv.create(folder, clear=True, with_pip=True)
-        requirements = HERE / "superset.txt"
-        subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "-r", requirements], check=True)
-        complete.touch()
-    return python
 
 
 def create(url):
@@ -66,7 +54,7 @@ def facts(python, uri):
 
 
 def main(url, folder):
-    python = environment(pathlib.Path(folder))
+    python = python_with(folder, "superset.txt")
     create(url)
     found = facts(python, address(url))
     check({"sales", "public"} <= set(found["schemas"]), f"schemas: {found['schemas']}")

@@ -184,7 +184,8 @@ def portable(shop):
     grouped = [(1, "completed,completed", 1, False), (2, "returned,placed", 2, True), (3, "completed,placed", 3, False)]
     found = "SELECT customer_id, statuses, any_customer, returned FROM shop.portable_groups ORDER BY customer_id"
     equal(shop.rows(found), grouped, "macros over groups")
-    days = [(Date(2024, 2, 28), 0), (Date(2024, 2, 29), 1), (Date(2024, 3, 1), 1), (Date(2024, 3, 2), 1), (Date(2024, 3, 3), 0)]
+    # A spine ends before its last day.
+    days = [(Date(2024, 2, 28), 0), (Date(2024, 2, 29), 1), (Date(2024, 3, 1), 1), (Date(2024, 3, 2), 1)]
     equal(shop.rows("SELECT day, orders FROM shop.daily ORDER BY day"), days, "a model of days")
     equal(shop.types("customers")["place"], "BIGINT", "the type of row_number()")
 

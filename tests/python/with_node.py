@@ -1,5 +1,6 @@
 """Two clients of npm against a server. Arguments: URL FOLDER, where they are installed, once."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -24,8 +25,13 @@ def install(folder):
 def main(url, folder):
     folder = pathlib.Path(folder)
     install(folder)
-    for script in ["gizmosql.mjs", "lakehouse.mjs"]:
-        subprocess.run(["node", script, url], cwd=folder, check=True, timeout=120)
+    variables, scripts = dict(os.environ), ["gizmosql.mjs", "lakehouse.mjs"]
+    if url.startswith("https:"):
+        # The second trusts the authorities that it brings, and no others.
+        variables["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = variables["WATERSHED_TEST_CA"]
+        scripts.pop()
+    for script in scripts:
+        subprocess.run(["node", script, url], cwd=folder, env=variables, check=True, timeout=120)
 
 
 main(*sys.argv[1:])
