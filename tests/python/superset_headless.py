@@ -16,6 +16,32 @@ from support import authorities, check, connect, credentials, equal, update
 
 HERE = pathlib.Path(__file__).parent
 
+LEAP_DAY, NEW_YEAR = "2024-02-29", "2025-01-01"
+BY_HOUR = ["2024-02-28 23:00", f"{LEAP_DAY} 10:00", f"{LEAP_DAY} 16:00", f"{NEW_YEAR} 16:00"]
+
+CHARTS = {
+    "aggregates": [["14.00", "3.5", "2.50", "4", "3"]],
+    "having": [["pie", "5.00"], ["tea", "5.00"]],
+    "best series": [["tea", "2"]],
+    "second page": [["pie", "5.00"]],
+    "expression": [["CAKE", "1"], ["PIE", "1"], ["TEA", "2"]],
+    "rows": [["1", "tea"], ["2", "tea"], ["3", "cake"], ["4", "pie"]],
+    "==": [["2"]],
+    "!=": [["2"]],
+    "NOT IN": [["2"]],
+    "LIKE": [["2"]],
+    "ILIKE": [["2"]],
+    "IS NULL": [["0"]],
+    "IS NOT NULL": [["4"]],
+    "range of time": [["2"]],
+    "PT1M": [[f"{hour}:00+00:00", "1"] for hour in BY_HOUR],
+    "PT1H": [[f"{hour}:00+00:00", "1"] for hour in BY_HOUR],
+    "P1D": [[f"{day} 00:00:00+00:00", count] for day, count in [("2024-02-28", "1"), (LEAP_DAY, "2"), (NEW_YEAR, "1")]],
+    "P1W": [[f"{day} 00:00:00+00:00", count] for day, count in [("2024-02-26", "3"), ("2024-12-30", "1")]],
+    "P1M": [[f"{day} 00:00:00+00:00", count] for day, count in [("2024-02-01", "3"), (NEW_YEAR, "1")]],
+    "P1Y": [[f"{day} 00:00:00+00:00", count] for day, count in [("2024-01-01", "3"), (NEW_YEAR, "1")]],
+}
+
 
 def create(url):
     with connect(url) as connection:
@@ -67,6 +93,11 @@ def main(url, folder):
         ["2024-02-29 00:00:00+00:00", "tea", "2.50"],
     ]
     equal(found["chart"], rows, f"rows of a chart, by {found['sql']}")
+    for name, expected in CHARTS.items():
+        equal(found["charts"][name], expected, f"rows of a chart, {name}")
+    equal(set(found["charts"]), set(CHARTS), "charts")
+    equal(found["saved"], [["cake", "1"], ["pie", "1"], ["tea", "2"]], "rows of a query as a dataset")
+    equal(found["choices"], ["cake", "pie", "tea"], "values to filter by")
     equal(found["page"], [["cake"], ["pie"], ["tea"]], "rows of the SQL editor")
     check("SQLSTATE 42703" in found["error"], f"an error: {found['error']}")
 
