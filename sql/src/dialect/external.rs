@@ -106,7 +106,10 @@ impl Parser {
             // Without declared columns, those of the files count, which are not read yet.
             if !columns.is_empty() && !columns.iter().any(|column| column.name == name) {
                 return Err(at(
-                    Error::new(SqlState::UndefinedColumn, format!("column \"{name}\" does not exist")),
+                    Error::new(
+                        SqlState::UndefinedColumn,
+                        format!("column \"{name}\" does not exist"),
+                    ),
                     start,
                 ));
             }

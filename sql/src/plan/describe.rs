@@ -11,7 +11,7 @@ use datafusion::functions_nested::make_array::make_array;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::Query;
-use watershed_core::error::{Error, Result};
+use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::from_datafusion;
 
 use super::names::Names;
@@ -38,14 +38,70 @@ async fn planned(query: &Query, context: &PlanContext<'_>) -> Result<(LogicalPla
 /// The columns of the summary that are texts about a column's values.
 const FIGURES: [&str; 7] = ["min", "max", "avg", "std", "q25", "q50", "q75"];
 
-/// A row per column, all from one scan: the figures of all columns are one row, whose parts are then made
-/// rows.
+/// Columns whose figures one scan computes. The time to plan grows with the square of their number.
+const AT_ONCE: usize = 16;
+
+/// The most columns of a summary.
+const COLUMNS_MAX: usize = 500;
+
+/// A row per column: the figures of some columns are one row, whose parts are then made rows.
 pub(super) async fn summarize(query: &Query, context: &PlanContext<'_>) -> Result<Plan> {
     let (plan, typed) = planned(query, context).await?;
+    let width = typed.schema().fields().len();
+    if width > COLUMNS_MAX {
+        let error = Error::new(
+            SqlState::StatementTooComplex,
+            format!("SUMMARIZE takes at most {COLUMNS_MAX} columns, and these are {width}"),
+        );
+        return Err(error.with_hint("Name the columns: SUMMARIZE SELECT a, b FROM …"));
+    }
+    let indexes: Vec<usize> = (0..width).collect();
+    let mut parts = indexes
+        .chunks(AT_ONCE)
+        .map(|some| figures_of(&plan, &typed, some));
+    let mut all = match parts.next() {
+        Some(first) => LogicalPlanBuilder::from(first?),
+        None => return Err(Error::new(SqlState::SyntaxError, "there are no columns to summarize")),
+    };
+    for part in parts {
+        all = part
+            .and_then(|part| all.union(part).map_err(from_datafusion))?;
+    }
+    let column = |name: &str| Expr::Column(Column::new_unqualified(name));
+    let summary = all
+        .sort(vec![column(PLACE).sort(true, false)])
+        .and_then(|builder| builder.project(COLUMNS.map(column)))
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(from_datafusion)?;
+    Ok(Plan::Query(queries::finish(summary, context)?))
+}
+
+/// The columns of a summary.
+const COLUMNS: [&str; 12] = [
+    "column_name",
+    "column_type",
+    "min",
+    "max",
+    "approx_unique",
+    "avg",
+    "std",
+    "q25",
+    "q50",
+    "q75",
+    "count",
+    "null_percentage",
+];
+
+/// Orders the rows of a summary.
+const PLACE: &str = "__place";
+
+/// A row for each of these columns.
+fn figures_of(plan: &LogicalPlan, typed: &LogicalPlan, indexes: &[usize]) -> Result<LogicalPlan> {
     let mut aggregates = vec![count(lit(1)).alias("rows")];
     let mut structs = Vec::new();
-    for (index, field) in typed.schema().fields().iter().enumerate() {
-        let column = queries::column(&plan, index);
+    let fields = typed.schema().fields();
+    for (index, field) in indexes.iter().filter_map(|index| Some((*index, fields.get(*index)?))) {
+        let column = queries::column(plan, index);
         let data_type = field.data_type();
         for (figure, expr) in FIGURES.iter().zip(figures(&column, data_type)) {
             if let Some(expr) = expr {
@@ -64,26 +120,19 @@ pub(super) async fn summarize(query: &Query, context: &PlanContext<'_>) -> Resul
                 .any(|aggregate| matches!(aggregate, Expr::Alias(alias) if alias.name == name))
                 .then(|| Expr::Column(Column::new_unqualified(name)))
         };
-        structs.push(described(field.name(), &show::type_of(field), known));
+        structs.push(described(index, field.name(), &show::type_of(field), known));
     }
-    let row = || Expr::Column(Column::new_unqualified("row"));
-    let columns = ["column_name", "column_type", "min", "max", "approx_unique"];
-    let rest = ["avg", "std", "q25", "q50", "q75", "count", "null_percentage"];
-    let columns = columns.into_iter().chain(rest);
-    let plan = LogicalPlanBuilder::from(plan)
+    let parts = COLUMNS.into_iter().chain([PLACE]).map(|name| {
+        let row = Expr::Column(Column::new_unqualified("row"));
+        get_field(row, name).alias(name)
+    });
+    LogicalPlanBuilder::from(plan.clone())
         .aggregate(Vec::<Expr>::new(), aggregates)
         .and_then(|builder| builder.project(vec![make_array(structs).alias("row")]))
         .and_then(|builder| builder.unnest_column("row"))
-        .and_then(|builder| {
-            builder.project(
-                columns
-                    .map(|name| get_field(row(), name).alias(name))
-                    .collect::<Vec<_>>(),
-            )
-        })
+        .and_then(|builder| builder.project(parts))
         .and_then(LogicalPlanBuilder::build)
-        .map_err(from_datafusion)?;
-    Ok(Plan::Query(queries::finish(plan, context)?))
+        .map_err(from_datafusion)
 }
 
 fn named(figure: &str, index: usize) -> String {
@@ -109,9 +158,17 @@ fn figures(column: &Expr, data_type: &DataType) -> [Option<Expr>; 7] {
 }
 
 /// The summary of a column as a struct of its figures.
-fn described(name: &str, data_type: &str, known: impl Fn(&str) -> Option<Expr>) -> Expr {
+fn described(
+    index: usize,
+    name: &str,
+    data_type: &str,
+    known: impl Fn(&str) -> Option<Expr>,
+) -> Expr {
     let none = || lit(ScalarValue::Utf8(None));
+    let place = i64::try_from(index).unwrap_or(i64::MAX);
     let mut parts = vec![
+        lit(PLACE),
+        lit(place),
         lit("column_name"),
         lit(name),
         lit("column_type"),

@@ -33,7 +33,9 @@ mod subquery;
 mod syntax;
 mod temporal;
 mod types;
+mod values;
 mod views;
+mod wide;
 
 use std::sync::Arc;
 

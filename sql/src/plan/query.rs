@@ -19,7 +19,7 @@ use watershed_storage::error::from_datafusion;
 use super::names::{self, Expanding, Names};
 use super::{
     PlanContext, distinct_names, error, macros, numerals, parameters, set_operations, subquery, syntax,
-    temporal,
+    temporal, values, wide,
 };
 use crate::catalog::Object;
 use crate::dialect::with_room;
@@ -87,7 +87,18 @@ fn to_logical(
     syntax::rewrite(&mut query, names)?;
     // Last: columns are named by the numbers as they were written.
     numerals::rewrite(&mut *query);
-    planner_of(names).sql_statement_to_plan_with_context(ast::Statement::Query(query), planner)
+    if let Some(marked) = wide::marked(&query, names) {
+        let marked = ast::Statement::Query(Box::new(marked));
+        let planned = planner_of(names).sql_statement_to_plan_with_context(marked, &mut planner.clone());
+        // What is wrong with a query is said of the query itself.
+        if let Ok(plan) = planned
+            && let Some(plan) = wide::with_columns(plan)?
+        {
+            return values::retype(plan);
+        }
+    }
+    let statement = ast::Statement::Query(query);
+    values::retype(planner_of(names).sql_statement_to_plan_with_context(statement, planner)?)
 }
 
 /// The planner of DataFusion, with our options.

@@ -14,7 +14,7 @@ use watershed_core::error::{Error, SqlState};
 
 use text::{
     from_cast, from_execution, from_exhausted, from_internal, from_plan, is_spill_full, marked, spill_full,
-    tidy,
+    tidy, without_dump,
 };
 
 /// Begins the text of an error that crosses processes; its JSON form follows.
@@ -50,7 +50,7 @@ fn translate(error: &DataFusionError) -> Error {
         DataFusionError::ObjectStore(inner) => from_object_store(inner),
         DataFusionError::IoError(inner) => from_io(inner),
         DataFusionError::SQL(inner, _) => Error::new(SqlState::SyntaxError, inner.to_string()),
-        DataFusionError::NotImplemented(message) => Error::unsupported(tidy(message)),
+        DataFusionError::NotImplemented(message) => Error::unsupported(without_dump(&tidy(message))),
         DataFusionError::Plan(message) => from_plan(message),
         DataFusionError::Configuration(message) => Error::new(SqlState::InvalidParameterValue, tidy(message)),
         DataFusionError::SchemaError(inner, _) => from_schema(inner),

@@ -151,3 +151,25 @@ fn unknown_columns_name_the_nearest() {
     let error = check(error, SqlState::UndefinedColumn);
     assert_eq!(error.hint(), Some("Did you mean \"user_id\"?"));
 }
+
+#[test]
+fn syntax_trees_are_left_out() {
+    for (message, expected) in [
+        (
+            "Unsupported JOIN operator Semi(On(BinaryOp { left: CompoundIdentifier([Ident { value: \"a\" }])",
+            "unsupported JOIN operator",
+        ),
+        (
+            "Unsupported ast node in sqltorel: Collate { expr: Value(1) }",
+            "an expression of the kind Collate is not supported",
+        ),
+        (
+            "Physical plan does not support logical expression OuterReferenceColumn(Field { name: \"l\" })",
+            "a correlated subquery of this form is not supported",
+        ),
+        ("Unsupported thing {x}", "unsupported thing {x}"),
+    ] {
+        let error = from_datafusion(DataFusionError::NotImplemented(message.to_owned()));
+        assert_eq!(error.message(), expected);
+    }
+}

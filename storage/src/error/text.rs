@@ -218,6 +218,25 @@ fn unquoted(debugged: &str) -> String {
     text
 }
 
+/// A message without the form that a syntax tree or a plan has in memory, which some end with.
+pub(super) fn without_dump(message: &str) -> String {
+    if message.contains("OuterReferenceColumn(") {
+        return "a correlated subquery of this form is not supported".to_owned();
+    }
+    let Some(open) = message.find(" { ") else {
+        return message.to_owned();
+    };
+    // `Semi(On(BinaryOp { left: …` begins with the word before the brace.
+    let (before, dumped) = match message.get(..open).and_then(|text| text.rsplit_once(' ')) {
+        Some(found) => found,
+        None => return message.to_owned(),
+    };
+    match before.strip_prefix("unsupported ast node in sqltorel") {
+        Some(_) => format!("an expression of the kind {dumped} is not supported"),
+        None => before.trim_end_matches(':').to_owned(),
+    }
+}
+
 /// A library's message in our form: one that starts lower case, without a full stop at the end,
 /// without asking the reader to file a bug elsewhere.
 pub(super) fn tidy(message: &str) -> String {

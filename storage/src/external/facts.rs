@@ -1,14 +1,15 @@
 //! What Parquet files say of themselves: their columns, their rows and bounds of their values.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics, exec_err};
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::SessionState;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
 use parquet::file::metadata::ParquetMetaData;
@@ -78,8 +79,13 @@ async fn read(
 ) -> Result<FileFacts> {
     let failed = |error: datafusion::error::DataFusionError| {
         let error = from_datafusion(error);
+        // Whatever the reader does not expect in a footer is a fault of the file.
+        let code = match error.code() {
+            SqlState::InternalError => SqlState::DataCorrupted,
+            code => code,
+        };
         let told = Error::new(
-            error.code(),
+            code,
             format!("cannot read {:?} as PARQUET", file.location.to_string()),
         );
         told.with_detail(match error.detail() {
@@ -91,8 +97,12 @@ async fn read(
         .with_file_metadata_cache(Some(state.runtime_env().cache_manager.get_file_metadata_cache()))
         .with_metadata_size_hint(state.config_options().execution.parquet.metadata_size_hint)
         .with_coerce_int96(Some(TimeUnit::Microsecond));
-    let metadata = reader.fetch_metadata().await.map_err(failed)?;
-    let mut schema: SchemaRef = Arc::new(reader.fetch_schema().await.map_err(failed)?);
+    let footer = async { Ok((reader.fetch_metadata().await?, reader.fetch_schema().await?)) };
+    // The reader panics at some lengths that a damaged footer has.
+    let footer = AssertUnwindSafe(footer).catch_unwind().await;
+    let footer = footer.unwrap_or_else(|_| exec_err!("its footer is damaged"));
+    let (metadata, schema) = footer.map_err(failed)?;
+    let mut schema: SchemaRef = Arc::new(schema);
     {
         let mut common = common.lock();
         match &*common {

@@ -67,7 +67,9 @@ pub async fn open(
         return Ok(Arc::new(provider));
     }
     let seen = place.digest();
-    let place = place.with_endings(&options.endings(), options.has_ending());
+    let place = place
+        .without_delta_log(&table.location)?
+        .with_endings(&options.endings(), options.has_ending());
     let Some(first) = place.files.first() else {
         return Err(Error::new(
             SqlState::IoError,

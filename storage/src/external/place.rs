@@ -158,6 +158,29 @@ impl Place {
         self.url.path().ends_with('/')
     }
 
+    /// Leaves out the logs of Delta tables within a tree. The files of a Delta table itself are no rows by themselves:
+    /// its log says which of them count.
+    pub(super) fn without_delta_log(mut self, location: &str) -> Result<Self> {
+        let in_log = |parts: &mut dyn Iterator<Item = object_store::path::PathPart<'_>>| {
+            parts.any(|part| part.as_ref() == DELTA_LOG)
+        };
+        let is_delta_table = !self.matched
+            && self.files.iter().any(|file| {
+                file.location
+                    .prefix_match(&self.path)
+                    .is_some_and(|mut parts| in_log(&mut parts.by_ref().take(1)))
+            });
+        if is_delta_table {
+            return Err(Error::new(
+                SqlState::WrongObjectType,
+                format!("{location:?} is a Delta table"),
+            )
+            .with_hint(format!("Read it with delta_scan('{location}') or STORED AS DELTA.")));
+        }
+        self.files.retain(|file| !in_log(&mut file.location.parts()));
+        Ok(self)
+    }
+
     /// Leaves the files that count: those with one of the `endings`. Without any such file, and unless the ending was
     /// asked for, those that end as the first does. What a pattern or a file's own name chose stays.
     pub(super) fn with_endings(mut self, endings: &[String], asked: bool) -> Self {
@@ -179,6 +202,9 @@ impl Place {
         self
     }
 }
+
+/// The folder of a Delta table's log.
+const DELTA_LOG: &str = "_delta_log";
 
 fn store_of(url: &Url, state: &SessionState) -> Result<Arc<dyn ObjectStore>> {
     let bucket = ObjectStoreUrl::parse(bucket_url(url)).map_err(from_datafusion)?;
@@ -207,7 +233,7 @@ fn is_hidden(folder: &Path, file: &Path) -> bool {
     file.prefix_match(folder).is_some_and(|mut parts| {
         parts.any(|part| {
             let part = part.as_ref();
-            part.starts_with('.') || (part.starts_with('_') && !part.contains('=') && part != "_delta_log")
+            part.starts_with('.') || (part.starts_with('_') && !part.contains('=') && part != DELTA_LOG)
         })
     })
 }

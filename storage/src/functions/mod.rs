@@ -4,6 +4,7 @@
 
 mod function;
 mod interval;
+mod percentile;
 mod product;
 mod ranked;
 mod time;
@@ -22,7 +23,12 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
 
 /// Functions of many rows.
 pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
-    vec![ranked::mode(), ranked::quantile_disc(), product::product()]
+    vec![
+        ranked::mode(),
+        ranked::quantile_disc(),
+        percentile::percentile_cont(),
+        product::product(),
+    ]
 }
 
 /// A function of ours, for plans that are made without its name in a statement.

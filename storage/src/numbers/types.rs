@@ -16,6 +16,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, Between, InList, InSubquery, ScalarFunction};
+use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
 use datafusion::logical_expr::{
     BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast, lit,
 };
@@ -87,8 +88,8 @@ impl AnalyzerRule for NumericTypes {
                 LogicalPlan::Join(mut join) => {
                     let (left, right) = (Arc::clone(&join.left), Arc::clone(&join.right));
                     for (l, r) in &mut join.on {
-                        let types = (l.get_type(left.schema()), r.get_type(right.schema()));
-                        if let (Ok(of_left), Ok(of_right)) = types {
+                        let types = (kind_of(l, left.schema()), kind_of(r, right.schema()));
+                        if let (Some(of_left), Some(of_right)) = types {
                             let with = comparison_casts(&of_left, &of_right);
                             *l = with.0.of(std::mem::take(l));
                             *r = with.1.of(std::mem::take(r));
@@ -148,6 +149,38 @@ fn nearest(expr: &Expr, kind: &DataType) -> Option<Expr> {
     }
 }
 
+/// The type of an expression. That of CASE is the one that its results become, where DataFusion says the type of
+/// the first until they are coerced.
+fn kind_of(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    match expr {
+        Expr::Alias(alias) => kind_of(&alias.expr, schema),
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+            let kinds: Option<Vec<_>> = results
+                .chain(case.else_expr.as_deref())
+                .map(|result| kind_of(result, schema))
+                .collect();
+            let mut kinds = kinds?;
+            kinds.retain(|kind| *kind != DataType::Null);
+            let numbers = kinds.iter().all(DataType::is_numeric);
+            let first = kinds.first()?.clone();
+            if !numbers || kinds.iter().all(|kind| *kind == first) {
+                return expr.get_type(schema).ok();
+            }
+            kinds.into_iter().try_fold(first, |all, kind| wider(&all, &kind))
+        }
+        other => other.get_type(schema).ok(),
+    }
+}
+
+/// The type of numbers that two types of numbers become.
+fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
+    match a.is_floating() != b.is_floating() && (a.is_decimal() || b.is_decimal()) {
+        true => Some(DataType::Float64),
+        false => type_union_resolution(&[a.clone(), b.clone()]),
+    }
+}
+
 /// What the sides of a comparison need.
 fn comparison_casts(left: &DataType, right: &DataType) -> (Need, Need) {
     match (left.is_decimal(), right.is_decimal()) {
@@ -183,7 +216,7 @@ fn digits(kind: &DataType) -> Option<(i16, i16)> {
 
 /// Makes floats of the decimals among expressions that become one type, if one of them is a float.
 fn united(exprs: Vec<&mut Expr>, schema: &DFSchema) -> bool {
-    let types: Vec<_> = exprs.iter().map(|expr| expr.get_type(schema).ok()).collect();
+    let types: Vec<_> = exprs.iter().map(|expr| kind_of(expr, schema)).collect();
     let any = |test: fn(&DataType) -> bool| types.iter().flatten().any(test);
     if !any(DataType::is_floating) || !any(DataType::is_decimal) {
         return false;
@@ -282,7 +315,7 @@ fn arguments(name: &str, args: &mut [Expr], schema: &DFSchema) -> bool {
 
 /// Brings expressions that are compared with the first of them to types that lose nothing.
 fn compared(exprs: Vec<&mut Expr>, schema: &DFSchema) -> bool {
-    let types: Vec<_> = exprs.iter().map(|expr| expr.get_type(schema).ok()).collect();
+    let types: Vec<_> = exprs.iter().map(|expr| kind_of(expr, schema)).collect();
     if !types.iter().flatten().any(DataType::is_decimal) {
         return false;
     }
@@ -316,7 +349,7 @@ fn operator(binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
         Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo
     );
     let types = match arithmetic || op.supports_propagation() {
-        true => left.get_type(schema).ok().zip(right.get_type(schema).ok()),
+        true => kind_of(&left, schema).zip(kind_of(&right, schema)),
         false => None,
     };
     let unchanged = |left, right| Transformed::no(Expr::BinaryExpr(BinaryExpr::new(left, op, right)));

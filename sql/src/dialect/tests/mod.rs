@@ -117,7 +117,9 @@ fn external_tables() {
     assert_eq!(table.options["delimiter"], ";");
     one("CREATE EXTERNAL TABLE t STORED AS parquet LOCATION 's3://b/x' WITH ()");
     one("CREATE EXTERNAL TABLE t STORED AS DELTA LOCATION 'x' WITH (version = 3)");
-    one("CREATE EXTERNAL TABLE t (a INT, b INT) STORED AS CSV WITH ORDER (a DESC NULLS LAST, b) LOCATION 'x'");
+    one(
+        "CREATE EXTERNAL TABLE t (a INT, b INT) STORED AS CSV WITH ORDER (a DESC NULLS LAST, b) LOCATION 'x'",
+    );
     let error = refused(
         "CREATE EXTERNAL TABLE t STORED AS PARQUETTE LOCATION 'x'",
         SqlState::UndefinedObject,

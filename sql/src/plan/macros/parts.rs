@@ -1,8 +1,7 @@
 //! `dateadd(part, number, time)` and `datediff(part, from, to)`, whose part is a bare word or a string.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    Value,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Value,
 };
 
 use crate::dialect::{folded, parse_expression};

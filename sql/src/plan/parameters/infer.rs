@@ -11,7 +11,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as DfResult};
 use datafusion::logical_expr::expr::{
     AggregateFunction, Between, BinaryExpr, Case, Cast, InList, InSubquery, Like, Placeholder,
-    ScalarFunction, SetComparison, TryCast, WindowFunction,
+    ScalarFunction, SetComparison, WindowFunction,
 };
 use datafusion::logical_expr::type_coercion::functions::{UDFCoercionExt, fields_with_udf};
 use datafusion::logical_expr::utils::merge_schema;
@@ -122,8 +122,21 @@ fn operand(expr: &mut Expr, schema: &DFSchema) {
                 set(expr, field.data_type());
             }
         }
-        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
-            set(expr, field.data_type());
+        // What TRY_CAST cannot convert is NULL: the value stays what it is until then.
+        Expr::Cast(Cast { expr, field }) => set(expr, field.data_type()),
+        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "array_has" => {
+            let [array, element] = args.as_mut_slice() else {
+                return;
+            };
+            match type_of(array, schema) {
+                Some(DataType::List(field)) => set(element, field.data_type()),
+                Some(_) => {}
+                None => {
+                    if let Some(element) = type_of(element, schema) {
+                        set(array, &DataType::new_list(element, true));
+                    }
+                }
+            }
         }
         Expr::Case(case) => branches(case, schema),
         Expr::ScalarFunction(ScalarFunction { func, args }) => arguments(func.as_ref(), args, schema),

@@ -24,6 +24,7 @@ use sqlparser::ast::Query;
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::from_datafusion;
 
+use super::types::timestamp;
 use super::{PlanContext, query};
 
 use bind::give;
@@ -279,6 +280,10 @@ fn chosen(known: Option<&Parameter>, value: Option<&ScalarValue>) -> Option<Data
         (None, given) => given,
         (Some(known), None) => Some(known.data_type.clone()),
         (Some(known), Some(given)) => Some(match known.firmness {
+            // The time of day counts.
+            Firmness::Compared if is_date(&known.data_type) && matches!(given, DataType::Timestamp(_, _)) => {
+                timestamp()
+            }
             Firmness::Compared if !(given.is_numeric() && known.data_type.is_numeric()) => {
                 known.data_type.clone()
             }
@@ -292,11 +297,12 @@ fn chosen(known: Option<&Parameter>, value: Option<&ScalarValue>) -> Option<Data
     }
 }
 
+fn is_date(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Date32 | DataType::Date64)
+}
+
 fn is_time(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, _)
-    )
+    is_date(data_type) || matches!(data_type, DataType::Timestamp(_, _))
 }
 
 fn as_inferred(types: &[Option<DataType>], known: &Known) -> bool {
@@ -408,6 +414,12 @@ mod tests {
             Some((instant.clone(), Firmness::Compared)),
             text.clone(),
             Some(instant),
+        );
+        let noon = Some(ScalarValue::TimestampMicrosecond(Some(43_200_000_000), None));
+        check(
+            Some((DataType::Date32, Firmness::Compared)),
+            noon,
+            Some(timestamp()),
         );
         check(Some((Int32, Firmness::Free)), float, Some(Float64));
         check(Some((Float64, Firmness::Free)), text.clone(), Some(Float64));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinConstraint, JoinType, NullEquality, Result};
 use datafusion::logical_expr::expr::GroupingSet;
 use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan, LogicalPlanBuilder, lit, when};
@@ -32,6 +33,25 @@ pub(super) fn push_down(found: &Aggregate, domain: &Domain, fresh: &mut Fresh<'_
         true => with_empty_groups(bound, found, domain, fresh),
         false => Ok(bound),
     }
+}
+
+/// Refuses an aggregate whose arguments are columns of the outer query alone: in SQL it belongs to that query.
+pub(super) fn check(subquery: &LogicalPlan) -> Result<()> {
+    subquery.apply(|node| {
+        if let LogicalPlan::Aggregate(found) = node {
+            for expr in &found.aggr_expr {
+                let outer = expr.exists(|inner| Ok(matches!(inner, Expr::OuterReferenceColumn(_, _))))?;
+                if outer && expr.column_refs().is_empty() {
+                    return Err(refused(
+                        "an aggregate of columns of the outer query alone",
+                        "Aggregate in the outer query, or use a column of the subquery.",
+                    ));
+                }
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
 }
 
 /// Grouping sets, each within the rows of one value.

@@ -98,12 +98,29 @@ impl Domain {
     /// The values as a relation of their own.
     pub(super) fn instance(&self, fresh: &mut Fresh<'_>) -> Result<Bound> {
         let alias = fresh.name("domain");
-        let columns = (0..self.columns.len())
-            .map(|index| Column::new(Some(alias.clone()), name(index)))
+        if self.is_empty() {
+            let plan = LogicalPlanBuilder::from(self.values.clone())
+                .alias(alias)?
+                .build()?;
+            let columns = Vec::new();
+            return Ok(Bound { plan, columns });
+        }
+        // Names that no other instance has: physical plans know columns without their relations.
+        let names: Vec<String> = (0..self.columns.len())
+            .map(|index| format!("{alias}_{index}"))
             .collect();
+        let exprs = names
+            .iter()
+            .enumerate()
+            .map(|(index, unique)| Expr::Column(Column::new_unqualified(name(index))).alias(unique));
         let plan = LogicalPlanBuilder::from(self.values.clone())
-            .alias(alias)?
+            .project(exprs)?
+            .alias(alias.as_str())?
             .build()?;
+        let columns = names
+            .into_iter()
+            .map(|unique| Column::new(Some(alias.clone()), unique))
+            .collect();
         Ok(Bound { plan, columns })
     }
 

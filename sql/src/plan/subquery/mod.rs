@@ -13,6 +13,7 @@ mod domain;
 mod join;
 mod lateral;
 mod node;
+mod nullable;
 mod repeatable;
 mod simple;
 
@@ -98,8 +99,10 @@ fn nodes(plan: LogicalPlan, fresh: &mut Fresh<'_>) -> Result<LogicalPlan> {
         if !has_subquery_expressions(&node)? {
             return lateral::rewrite(node, fresh);
         }
+        let node = nullable::values(node, fresh)?;
         let inner = node.map_subqueries(|plan| match plan {
             LogicalPlan::Subquery(subquery) => {
+                aggregate::check(&subquery.subquery)?;
                 let inner = nodes(LogicalPlan::clone(&subquery.subquery), fresh)?;
                 let subquery = domain::subquery(inner)?;
                 Ok(Transformed::yes(LogicalPlan::Subquery(subquery)))

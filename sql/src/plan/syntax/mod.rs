@@ -3,9 +3,12 @@
 //! Each file is about one construct. The tree stays SQL: what it means by PostgreSQL's rules does not change,
 //! but for the names of columns that have none, which are the text of their expressions.
 
+mod any;
+mod at_zone;
 mod columns;
 mod common;
 mod groups;
+mod json_path;
 mod order;
 mod row_values;
 mod titles;
@@ -63,6 +66,9 @@ impl VisitorMut for Selects<'_, '_> {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
         row_values::rewrite(expr);
+        any::rewrite(expr);
+        at_zone::rewrite(expr);
+        json_path::rewrite(expr);
         ControlFlow::Continue(())
     }
 }

@@ -1,6 +1,7 @@
 //! Functions over dates and timestamps. A timestamp's type names the zone whose clock counts.
 
 mod age;
+mod at_zone;
 mod bucket;
 mod calendar;
 mod date_add;
@@ -31,6 +32,7 @@ use datafusion::logical_expr::ScalarUDF;
 pub(super) fn udfs() -> Vec<ScalarUDF> {
     let mut udfs = vec![
         age::udf(),
+        at_zone::udf(),
         bucket::date_bin(),
         bucket::time_bucket(),
         date_add::subtract(),
