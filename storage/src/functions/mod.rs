@@ -4,6 +4,8 @@
 
 mod function;
 mod interval;
+mod moments;
+mod pattern;
 mod product;
 mod ranked;
 mod time;
@@ -22,7 +24,14 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
 
 /// Functions of many rows.
 pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
-    vec![ranked::mode(), ranked::quantile_disc(), product::product()]
+    vec![
+        ranked::mode(),
+        ranked::quantile_disc(),
+        product::product(),
+        moments::skewness(),
+        moments::kurtosis(),
+        moments::kurtosis_pop(),
+    ]
 }
 
 /// A function of ours, for plans that are made without its name in a statement.
@@ -35,7 +44,7 @@ pub fn named(name: &str) -> Result<Arc<ScalarUDF>> {
 }
 
 static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let lists = [time::udfs(), interval::udfs()];
+    let lists = [time::udfs(), interval::udfs(), pattern::udfs().into()];
     let others = [
         type_name::pg_type_of(),
         type_name::type_of(),
