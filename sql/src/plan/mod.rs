@@ -19,6 +19,7 @@ mod names;
 mod now;
 mod numerals;
 mod parameters;
+mod patterns;
 mod power;
 mod principals;
 mod query;
@@ -32,6 +33,7 @@ mod show;
 mod subquery;
 mod syntax;
 mod temporal;
+mod totals;
 mod types;
 mod views;
 
