@@ -12,7 +12,7 @@
 //!
 //! Reading order: [`layout`], [`error`], [`log`], [`delta`], [`table`], [`external`], [`write`],
 //! [`fragment`], [`blocks`], [`cache`], [`codec`],
-//! [`numbers`], [`functions`], [`session`].
+//! [`numbers`], [`functions`], [`windows`], [`session`].
 
 pub mod blocks;
 pub mod cache;
@@ -30,4 +30,5 @@ pub mod numbers;
 pub mod session;
 pub mod shards;
 pub mod table;
+pub mod windows;
 pub mod write;

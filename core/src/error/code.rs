@@ -65,6 +65,12 @@ sqlstates! {
     DatetimeFieldOverflow = "22008", "datetime_field_overflow", FixData;
     /// A value of a parameter or setting is not one that it takes.
     InvalidParameterValue = "22023", "invalid_parameter_value", FixStatement;
+    /// A pattern is not one, such as a regular expression with an open bracket.
+    InvalidRegularExpression = "2201B", "invalid_regular_expression", FixStatement;
+    /// The escape text of LIKE or SIMILAR TO has more than one character.
+    InvalidEscapeCharacter = "22019", "invalid_escape_character", FixStatement;
+    /// A pattern ends with its escape character.
+    InvalidEscapeSequence = "22025", "invalid_escape_sequence", FixStatement;
     /// Data could not be read as what it should be.
     DataException = "22000", "data_exception", FixData;
     /// A subquery that should give one row gave more.

@@ -132,6 +132,9 @@ fn grpc_code(code: SqlState) -> Code {
         | SqlState::InvalidDatetimeFormat
         | SqlState::DatetimeFieldOverflow
         | SqlState::InvalidParameterValue
+        | SqlState::InvalidRegularExpression
+        | SqlState::InvalidEscapeCharacter
+        | SqlState::InvalidEscapeSequence
         | SqlState::DataException
         | SqlState::NotNullViolation
         | SqlState::SyntaxError

@@ -7,6 +7,7 @@ mod change;
 mod columns;
 mod create;
 mod error;
+mod exclude;
 mod external;
 mod grammar;
 mod grants;
@@ -40,6 +41,7 @@ pub use unparse::{identifier, literal, show_create};
 pub use words::{EXPRESSION_KEYWORDS, STATEMENT_KEYWORDS};
 
 pub(crate) use error::at;
+pub(crate) use exclude::split as split_exclusion;
 pub use limits::with_room;
 pub(crate) use parser::{parse_expression, parse_query};
 pub(crate) use query::read_name;

@@ -10,6 +10,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use watershed_core::error::Result;
 
 use super::error::{from_tokenizer, syntax};
+use super::exclude;
 use super::grammar::Grammar;
 use super::limits;
 
@@ -21,6 +22,7 @@ pub(crate) fn tokenize(sql: &str) -> Result<(Vec<TokenWithSpan>, usize)> {
         .map_err(from_tokenizer)?;
     let depth = limits::check_depth(&tokens)?;
     number_parameters(&mut tokens)?;
+    exclude::take(&mut tokens);
     Ok((tokens, depth))
 }
 

@@ -36,6 +36,13 @@ pub(super) async fn create_table_as(
     })?;
     let plan = query::rename(plan, &columns)?;
     let columns = if table.columns.is_empty() {
+        if let Some(name) = query::repeated_name(&plan) {
+            return Err(Error::new(
+                SqlState::DuplicateColumn,
+                format!("column \"{name}\" stands twice in the query"),
+            )
+            .with_hint("Give one of them another name with AS."));
+        }
         columns_of(&plan)?
     } else {
         for column in &table.columns {

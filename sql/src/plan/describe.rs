@@ -61,11 +61,15 @@ pub(super) async fn summarize(query: &Query, context: &PlanContext<'_>) -> Resul
         .map(|some| figures_of(&plan, &typed, some));
     let mut all = match parts.next() {
         Some(first) => LogicalPlanBuilder::from(first?),
-        None => return Err(Error::new(SqlState::SyntaxError, "there are no columns to summarize")),
+        None => {
+            return Err(Error::new(
+                SqlState::SyntaxError,
+                "there are no columns to summarize",
+            ));
+        }
     };
     for part in parts {
-        all = part
-            .and_then(|part| all.union(part).map_err(from_datafusion))?;
+        all = part.and_then(|part| all.union(part).map_err(from_datafusion))?;
     }
     let column = |name: &str| Expr::Column(Column::new_unqualified(name));
     let summary = all
@@ -100,7 +104,10 @@ fn figures_of(plan: &LogicalPlan, typed: &LogicalPlan, indexes: &[usize]) -> Res
     let mut aggregates = vec![count(lit(1)).alias("rows")];
     let mut structs = Vec::new();
     let fields = typed.schema().fields();
-    for (index, field) in indexes.iter().filter_map(|index| Some((*index, fields.get(*index)?))) {
+    for (index, field) in indexes
+        .iter()
+        .filter_map(|index| Some((*index, fields.get(*index)?)))
+    {
         let column = queries::column(plan, index);
         let data_type = field.data_type();
         for (figure, expr) in FIGURES.iter().zip(figures(&column, data_type)) {
@@ -158,12 +165,7 @@ fn figures(column: &Expr, data_type: &DataType) -> [Option<Expr>; 7] {
 }
 
 /// The summary of a column as a struct of its figures.
-fn described(
-    index: usize,
-    name: &str,
-    data_type: &str,
-    known: impl Fn(&str) -> Option<Expr>,
-) -> Expr {
+fn described(index: usize, name: &str, data_type: &str, known: impl Fn(&str) -> Option<Expr>) -> Expr {
     let none = || lit(ScalarValue::Utf8(None));
     let place = i64::try_from(index).unwrap_or(i64::MAX);
     let mut parts = vec![

@@ -52,7 +52,7 @@ fn name(item: &mut SelectItem, taken: &mut Vec<String>) {
     taken.push(given);
 }
 
-fn distinct(wanted: &str, taken: &[String]) -> String {
+pub(super) fn distinct(wanted: &str, taken: &[String]) -> String {
     let free = |name: &String| !taken.contains(name);
     let numbered = (1..).map(|number| format!("{wanted}_{number}"));
     std::iter::once(wanted.to_owned())

@@ -10,6 +10,7 @@ use watershed_core::error::{Error, SqlState, nearest};
 use watershed_storage::error::from_datafusion;
 
 use super::names::Names;
+use super::syntax;
 use crate::dialect::{at, folded};
 
 /// How DataFusion begins to say that two columns are called the same.
@@ -70,13 +71,18 @@ fn known(error: &DataFusionError, query: &impl Visit, names: &Names<'_>) -> Opti
         DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
             SchemaError::FieldNotFound { field, valid_fields } => {
                 let relation = field.relation.as_ref().map(|relation| relation.table());
-                let known: Vec<&str> = valid_fields
-                    .iter()
-                    .filter(|valid| {
+                let known = || {
+                    valid_fields.iter().filter(|valid| {
                         let of = valid.relation.as_ref().map(|relation| relation.table());
                         relation.is_none() || of == relation
                     })
-                    .map(|valid| valid.name.as_str())
+                };
+                if known().any(|valid| syntax::shared_name(&valid.name) == Some(field.name.as_str())) {
+                    let place = column(query, relation, &field.name);
+                    return Some(point(syntax::ambiguity(&field.name), place));
+                }
+                let known: Vec<&str> = known()
+                    .map(|valid| syntax::shared_name(&valid.name).unwrap_or(&valid.name))
                     .collect();
                 let shown = match relation {
                     Some(relation) => format!("{relation}.{}", field.name),

@@ -12,7 +12,7 @@ use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::Column;
 
 use super::names::Names;
-use super::{error, numerals, query, temporal};
+use super::{error, numerals, patterns, query, temporal};
 use crate::dialect::{folded, parse_expression};
 
 /// The columns that an expression reads. None of an expression that cannot be read.
@@ -43,6 +43,7 @@ pub(super) fn plan(column: &Column, schema: &DFSchema, names: &Names<'_>) -> Res
     };
     let mut parsed = parse_expression(text)?;
     numerals::rewrite(&mut parsed);
+    patterns::rewrite(&mut parsed);
     let expr = query::planner_of(names)
         .sql_to_expr(parsed.clone(), schema, &mut PlannerContext::new())
         .map_err(|found| error::refine(found, &parsed, names))?;

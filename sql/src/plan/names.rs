@@ -274,6 +274,7 @@ impl ContextProvider for Names<'_> {
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         now::function(name)
+            .or_else(|| watershed_storage::windows::mark(name))
             .or_else(|| session_words::function(name, self.principal, self.schema))
             .or_else(|| self.state.scalar_functions().get(name).cloned())
     }

@@ -18,8 +18,8 @@ use watershed_storage::error::from_datafusion;
 
 use super::names::{self, Expanding, Names};
 use super::{
-    PlanContext, distinct_names, error, macros, numerals, parameters, set_operations, subquery, syntax,
-    temporal, values, wide,
+    PlanContext, distinct_names, error, macros, numerals, parameters, patterns, set_operations, subquery,
+    syntax, temporal, totals, values, wide,
 };
 use crate::catalog::Object;
 use crate::dialect::with_room;
@@ -66,15 +66,58 @@ pub(super) fn to_plan_with_any_names(
 ) -> Result<LogicalPlan> {
     with_room(|| {
         let found = match to_logical(Box::new(query.clone()), names, &mut planner.clone()) {
-            Ok(plan) => return Ok(plan),
+            Ok(plan) => return shown(plan),
             Err(found) => found,
         };
         if !error::duplicate_names(&found) {
             return Err(error::refine(found, query, names));
         }
         let distinct = distinct_names::give(Box::new(query.clone()));
-        to_logical(distinct, names, planner).map_err(|found| error::refine(found, query, names))
+        let plan =
+            to_logical(distinct, names, planner).map_err(|found| error::refine(found, query, names))?;
+        shown(plan)
     })
+}
+
+/// The plan with the columns that share a name under that name, with numbers.
+fn shown(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let columns = plan.schema().columns();
+    let is_plain = |column: &&Column| syntax::shared_name(&column.name).is_none();
+    let mut taken: Vec<String> = columns
+        .iter()
+        .filter(is_plain)
+        .map(|column| column.name.clone())
+        .collect();
+    if taken.len() == columns.len() {
+        return Ok(plan);
+    }
+    let mut exprs = Vec::with_capacity(columns.len());
+    for column in columns {
+        let Some(name) = syntax::shared_name(&column.name).map(str::to_owned) else {
+            exprs.push(Expr::Column(column));
+            continue;
+        };
+        let name = distinct_names::distinct(&name, &taken);
+        taken.push(name.clone());
+        exprs.push(Expr::Column(column).alias(name));
+    }
+    LogicalPlanBuilder::from(plan)
+        .project(exprs)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(from_datafusion)
+}
+
+/// A name that several columns of a plan have.
+pub(super) fn repeated_name(plan: &LogicalPlan) -> Option<String> {
+    let mut seen: Vec<&str> = Vec::new();
+    for field in plan.schema().fields() {
+        let name = syntax::shared_name(field.name()).unwrap_or(field.name());
+        if seen.contains(&name) {
+            return Some(name.to_owned());
+        }
+        seen.push(name);
+    }
+    None
 }
 
 fn to_logical(
@@ -85,8 +128,9 @@ fn to_logical(
     syntax::give_titles(&mut query);
     macros::expand(&mut query);
     syntax::rewrite(&mut query, names)?;
-    // Last: columns are named by the numbers as they were written.
+    // Last: columns are named by numbers and patterns as they were written.
     numerals::rewrite(&mut *query);
+    patterns::rewrite(&mut *query);
     if let Some(marked) = wide::marked(&query, names) {
         let marked = ast::Statement::Query(Box::new(marked));
         let planned = planner_of(names).sql_statement_to_plan_with_context(marked, &mut planner.clone());
@@ -117,10 +161,11 @@ pub(super) fn finish(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<Log
     typed(temporal(plan, context)?, context)
 }
 
-/// Set operations and subqueries as joins, and times in the session's zone.
+/// Set operations and subqueries as joins, totals without groups, and times in the session's zone.
 pub(super) fn temporal(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<LogicalPlan> {
     with_room(|| {
         set_operations::rewrite(plan)
+            .and_then(totals::rewrite)
             .and_then(|plan| subquery::rewrite(plan, context.state))
             .and_then(|plan| temporal::rewrite(plan, context.settings.time_zone()))
             .map_err(from_datafusion)

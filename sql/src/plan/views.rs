@@ -23,16 +23,12 @@ pub(super) async fn create(view: CreateView, context: &PlanContext<'_>) -> Resul
     }
     let plan = query::plan_body(&body, &schema, context, &expanding).await?;
     let plan = query::rename(query::finish(plan, context)?, &view.columns)?;
-    let mut seen: Vec<&str> = Vec::new();
-    for field in plan.schema().fields() {
-        if seen.contains(&field.name().as_str()) {
-            return Err(Error::new(
-                SqlState::DuplicateColumn,
-                format!("column \"{}\" stands twice in the view", field.name()),
-            )
-            .with_hint("Give one of them another name with AS."));
-        }
-        seen.push(field.name());
+    if let Some(name) = query::repeated_name(&plan) {
+        return Err(Error::new(
+            SqlState::DuplicateColumn,
+            format!("column \"{name}\" stands twice in the view"),
+        )
+        .with_hint("Give one of them another name with AS."));
     }
     Ok(Plan::Ddl(Op::CreateView {
         def: ViewDef {

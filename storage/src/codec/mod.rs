@@ -15,6 +15,7 @@ use datafusion::common::{Result, internal_err};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
+use datafusion::logical_expr::WindowUDF;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::from_proto::{
     parse_protobuf_file_scan_config, parse_table_schema_from_proto,
@@ -32,6 +33,8 @@ pub use window::{WholeWindowExec, is_window};
 
 use crate::external::TextSource;
 use crate::fragment::FragmentCacheExec;
+use crate::session;
+use crate::windows;
 use crate::write::{ShardWriteExec, WriteTarget};
 
 /// Stands before every node of ours, with the version of the encoding that follows.
@@ -141,6 +144,14 @@ impl PhysicalExtensionCodec for WatershedCodec {
         serde_json::to_writer(buf, write.target()).map_err(|error| {
             datafusion::common::internal_datafusion_err!("a write has no JSON form: {error}")
         })
+    }
+
+    /// A window function that no session lists, as there is one for each aggregate and shape of call.
+    fn try_decode_udwf(&self, name: &str, _: &[u8]) -> Result<Arc<WindowUDF>> {
+        match windows::named(name, session::aggregate) {
+            Some(function) => Ok(function),
+            None => internal_err!("the window function {name} is not known"),
+        }
     }
 }
 

@@ -175,7 +175,9 @@ impl Place {
                 SqlState::WrongObjectType,
                 format!("{location:?} is a Delta table"),
             )
-            .with_hint(format!("Read it with delta_scan('{location}') or STORED AS DELTA.")));
+            .with_hint(format!(
+                "Read it with delta_scan('{location}') or STORED AS DELTA."
+            )));
         }
         self.files.retain(|file| !in_log(&mut file.location.parts()));
         Ok(self)

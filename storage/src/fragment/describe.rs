@@ -126,7 +126,7 @@ impl Description {
 
     fn aggregate(&mut self, aggregate: &AggregateExec) -> Option<()> {
         let groups = aggregate.group_expr();
-        if !groups.is_single() && !groups.is_empty() || aggregate.limit_options().is_some() {
+        if groups.has_grouping_set() || aggregate.limit_options().is_some() {
             return None;
         }
         let text = &mut self.text;

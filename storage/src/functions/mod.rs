@@ -4,6 +4,8 @@
 
 mod function;
 mod interval;
+mod moments;
+mod pattern;
 mod percentile;
 mod product;
 mod ranked;
@@ -28,6 +30,9 @@ pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
         ranked::quantile_disc(),
         percentile::percentile_cont(),
         product::product(),
+        moments::skewness(),
+        moments::kurtosis(),
+        moments::kurtosis_pop(),
     ]
 }
 
@@ -41,7 +46,7 @@ pub fn named(name: &str) -> Result<Arc<ScalarUDF>> {
 }
 
 static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let lists = [time::udfs(), interval::udfs()];
+    let lists = [time::udfs(), interval::udfs(), pattern::udfs().into()];
     let others = [
         type_name::pg_type_of(),
         type_name::type_of(),

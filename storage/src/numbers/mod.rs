@@ -10,7 +10,7 @@
 mod arithmetic;
 mod average;
 mod bounds;
-mod exprs;
+pub(crate) mod exprs;
 mod extremes;
 mod floats;
 mod groups;

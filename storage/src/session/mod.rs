@@ -2,10 +2,13 @@
 //! gives the same rows wherever it runs.
 
 mod buckets;
+mod equalities;
 mod joins;
 mod only_row;
 mod options;
+mod orders;
 mod pushdown;
+mod sort_keys;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -18,6 +21,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::AggregateUDF;
 use datafusion::prelude::SessionConfig;
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_core::settings::{BATCH_SIZE, BROADCAST_LIMIT, Settings, TARGET_PARTITIONS};
@@ -26,6 +30,7 @@ use watershed_core::store::StoreRoot;
 use crate::error::{from_datafusion, into_datafusion};
 use crate::functions;
 use crate::numbers;
+use crate::windows;
 
 use buckets::Buckets;
 
@@ -148,11 +153,16 @@ pub fn state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBui
         .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
 }
 
+/// An aggregate that all sessions have.
+pub(crate) fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
+    TEMPLATE.aggregate_functions().get(name).cloned()
+}
+
 /// Holds the functions, which take long to make and are alike for all sessions.
 static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     let builder = SessionStateBuilder::new_with_default_features()
         .with_config(SessionConfig::new().with_create_default_catalog_and_schema(false));
-    let mut state = numbers::with_rules(builder).build();
+    let mut state = windows::with_rules(numbers::with_rules(builder)).build();
     // Both fail when a registry takes no functions; this one does, as the tests below show.
     if let Err(error) = numbers::register(&mut state) {
         tracing::error!(%error, "functions over numbers are missing");
@@ -174,8 +184,10 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = state.register_udf(Arc::new(only_row::function())) {
         tracing::error!(%error, "the function of scalar subqueries is missing");
     }
-    let logical = joins::guarded(state.optimizers());
-    let physical = pushdown::guarded(state.physical_optimizers());
+    let mut logical = joins::guarded(state.optimizers());
+    logical.push(Arc::new(sort_keys::DistinctSortKeys));
+    logical.push(Arc::new(equalities::GuardedEqualities));
+    let physical = orders::completed(pushdown::guarded(state.physical_optimizers()));
     SessionStateBuilder::new_from_existing(state)
         .with_optimizer_rules(logical)
         .with_physical_optimizer_rules(physical)

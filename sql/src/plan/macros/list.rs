@@ -51,7 +51,10 @@ pub(super) const RENAMED: [(&str, &str); 46] = [
 ];
 
 /// Functions that are expressions over their arguments, `$1` to the last.
-pub(super) const TEMPLATES: [(&str, usize, &str); 62] = [
+pub(super) const TEMPLATES: [(&str, usize, &str); 68] = [
+    ("array_reverse_sort", 1, "array_sort($1, 'DESC', 'NULLS LAST')"),
+    ("array_sort", 1, "array_sort($1, 'ASC', 'NULLS LAST')"),
+    ("array_sort", 2, "array_sort($1, $2, 'NULLS LAST')"),
     ("avg_if", 2, "avg(CASE WHEN $2 THEN $1 END)"),
     ("base64", 1, "encode($1, 'base64')"),
     ("bitwise_and", 2, "($1 & $2)"),
@@ -77,6 +80,9 @@ pub(super) const TEMPLATES: [(&str, usize, &str); 62] = [
     ("isfinite", 1, "(abs($1) < CAST('Infinity' AS DOUBLE))"),
     ("isinf", 1, "(abs($1) = CAST('Infinity' AS DOUBLE))"),
     ("isnull", 1, "($1 IS NULL)"),
+    ("list_reverse_sort", 1, "array_sort($1, 'DESC', 'NULLS LAST')"),
+    ("list_sort", 1, "array_sort($1, 'ASC', 'NULLS LAST')"),
+    ("list_sort", 2, "array_sort($1, $2, 'NULLS LAST')"),
     ("listagg", 1, "string_agg($1, '')"),
     ("locate", 2, "strpos($2, $1)"),
     ("max_if", 2, "max(CASE WHEN $2 THEN $1 END)"),

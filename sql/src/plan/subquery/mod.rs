@@ -34,15 +34,19 @@ pub(super) fn rewrite(plan: LogicalPlan, state: &SessionState) -> Result<Logical
     if fresh.last > 0 {
         check_closed(&rewritten)?;
         // Outer joins made columns nullable that were not.
-        return rewritten
-            .transform_up_with_subqueries(|node| match node {
-                LogicalPlan::Union(union) => Union::try_new_with_loose_types(union.inputs)
-                    .map(|union| Transformed::yes(LogicalPlan::Union(union))),
-                other => other.recompute_schema().map(Transformed::yes),
-            })
-            .map(|recomputed| recomputed.data);
+        return recomputed(rewritten);
     }
     Ok(rewritten)
+}
+
+/// The plan with the schemas that its nodes have over the inputs that they have now.
+pub(super) fn recomputed(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Union(union) => Union::try_new_with_loose_types(union.inputs)
+            .map(|union| Transformed::yes(LogicalPlan::Union(union))),
+        other => other.recompute_schema().map(Transformed::yes),
+    })
+    .map(|recomputed| recomputed.data)
 }
 
 /// Gives names that no other relation of the statement has.

@@ -1,6 +1,8 @@
 //! The columns of what stands in FROM, with the common table expressions that are seen from there.
 
-use datafusion::common::TableReference;
+use std::sync::Arc;
+
+use datafusion::common::{DFSchemaRef, TableReference};
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast::{
     Cte, Expr, Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins,
@@ -8,6 +10,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
+use crate::dialect::folded;
 use crate::plan::names::Names;
 use crate::plan::query::planner_of;
 
@@ -52,16 +55,19 @@ impl<'n, 's> Scopes<'n, 's> {
 
     pub(super) fn leave(&mut self, query: &Query) {
         self.open.pop();
-        let Some(parent) = self.open.last_mut() else {
+        let Some(parent) = self.open.last() else {
             return;
         };
         let place = parent
             .places
             .iter()
             .find(|(address, _)| std::ptr::eq(*address, query));
-        if let Some((_, alias)) = place {
+        let Some((_, alias)) = place else { return };
+        let mut alias = alias.clone();
+        super::repeated::name_columns(&mut alias, query, self);
+        if let Some(parent) = self.open.last_mut() {
             parent.seen.push(Cte {
-                alias: alias.clone(),
+                alias,
                 query: Box::new(query.clone()),
                 from: None,
                 materialized: None,
@@ -72,32 +78,58 @@ impl<'n, 's> Scopes<'n, 's> {
 
     /// The columns of a table or a query in FROM, in order. `None` for one that cannot be planned by itself.
     pub(super) fn of(&self, factor: &TableFactor) -> Option<Vec<InputColumn>> {
-        let query = self.all_of(factor.clone());
-        let statement = sqlparser::ast::Statement::Query(Box::new(query));
-        let plan = planner_of(self.names)
-            .sql_statement_to_plan_with_context(statement, &mut PlannerContext::new())
-            .ok()?;
-        let columns = plan.schema().iter().map(|(qualifier, field)| InputColumn {
+        let from = TableWithJoins {
+            relation: factor.clone(),
+            joins: Vec::new(),
+        };
+        let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+        self.columns_of_item(&all, &[from], None)
+    }
+
+    /// The columns that an item of a select list stands for, such as `*`. `with` are common table expressions that
+    /// are seen beside those seen here. `None` if it cannot be planned by itself.
+    pub(super) fn columns_of_item(
+        &self,
+        item: &SelectItem,
+        from: &[TableWithJoins],
+        with: Option<&With>,
+    ) -> Option<Vec<InputColumn>> {
+        let schema = self.schema(item, from, with)?;
+        let columns = schema.iter().map(|(qualifier, field)| InputColumn {
             name: field.name().clone(),
             expr: reference(qualifier, field.name()),
         });
         Some(columns.collect())
     }
 
-    /// `WITH … SELECT * FROM factor`.
-    fn all_of(&self, relation: TableFactor) -> Query {
-        let ctes: Vec<Cte> = self.open.iter().flat_map(|scope| &scope.seen).cloned().collect();
+    /// The schema of `WITH … SELECT item FROM from`.
+    fn schema(&self, item: &SelectItem, from: &[TableWithJoins], own: Option<&With>) -> Option<DFSchemaRef> {
+        let seen = self.open.iter().flat_map(|scope| &scope.seen);
+        let ctes: Vec<Cte> = seen
+            .chain(own.iter().flat_map(|with| &with.cte_tables))
+            .cloned()
+            .collect();
+        let recursive =
+            self.open.iter().any(|scope| scope.recursive) || own.is_some_and(|with| with.recursive);
         let with = (!ctes.is_empty()).then(|| With {
             with_token: TokenWithSpan::wrap(Token::Comma).into(),
-            recursive: self.open.iter().any(|scope| scope.recursive),
+            recursive,
             cte_tables: ctes,
         });
-        let from = TableWithJoins {
-            relation,
-            joins: Vec::new(),
-        };
-        let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
-        query_of(with, select_of(vec![all], vec![from]))
+        let query = query_of(with, select_of(vec![item.clone()], from.to_vec()));
+        let plan = planner_of(self.names)
+            .sql_statement_to_plan_with_context(
+                sqlparser::ast::Statement::Query(Box::new(query)),
+                &mut PlannerContext::new(),
+            )
+            .ok()?;
+        Some(Arc::clone(plan.schema()))
+    }
+
+    /// The common table expression that a name means here, if it is one.
+    pub(super) fn common(&self, name: &str) -> Option<&Cte> {
+        let mut seen = self.open.iter().rev().flat_map(|scope| scope.seen.iter().rev());
+        seen.find(|cte| folded(&cte.alias.name) == name)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Each file is about one construct. The tree stays SQL: what it means by PostgreSQL's rules does not change,
 //! but for the names of columns that have none, which are the text of their expressions.
 
+mod aliases;
+mod ambiguous;
 mod any;
 mod at_zone;
 mod columns;
@@ -10,6 +12,7 @@ mod common;
 mod groups;
 mod json_path;
 mod order;
+mod repeated;
 mod row_values;
 mod titles;
 mod unnest;
@@ -24,6 +27,8 @@ use sqlparser::ast::{Expr, Query, Select, SetExpr, TableFactor, VisitMut, Visito
 use super::names::Names;
 use columns::Scopes;
 
+pub(super) use ambiguous::ambiguity;
+pub(super) use repeated::shared_name;
 pub(super) use titles::{give as give_titles, title};
 
 /// Rewrites a query with all queries in it.
@@ -33,7 +38,10 @@ pub(super) fn rewrite(query: &mut Query, names: &Names<'_>) -> Result<(), DataFu
         scopes: Scopes::new(names),
     };
     match query.visit(&mut selects) {
-        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Continue(()) => {
+            aliases::rename(query, names);
+            Ok(())
+        }
         ControlFlow::Break(error) => Err(error),
     }
 }
@@ -69,22 +77,25 @@ impl VisitorMut for Selects<'_, '_> {
         any::rewrite(expr);
         at_zone::rewrite(expr);
         json_path::rewrite(expr);
+        windows::mark(expr);
         ControlFlow::Continue(())
     }
 }
 
 fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError> {
+    repeated::name_sources(query, scopes)?;
     let mut order_by = query.order_by.take();
     let single = matches!(query.body.as_ref(), SetExpr::Select(_));
     let mut selects = Vec::new();
     selects_of(&mut query.body, &mut selects);
     for select in selects {
         windows::inline(select);
-        groups::expand(select);
+        groups::expand(select)?;
         let order = order_by.as_mut().filter(|_| single);
         using::rewrite(select, order, scopes)?;
     }
     query.order_by = order_by;
+    repeated::hide(query, scopes)?;
     order::settle(query, scopes);
     Ok(())
 }

@@ -89,7 +89,10 @@ pub(in crate::plan) fn title(expr: &Expr) -> String {
         Expr::CompoundIdentifier(parts) => parts.last().map(folded).unwrap_or_default(),
         Expr::Nested(inner) => title(inner),
         other => {
-            let text = text(other);
+            let mut shown = other.clone();
+            let walked = shown.visit(&mut Unmark);
+            debug_assert!(walked.is_continue(), "the visitor never breaks");
+            let text = text(&shown);
             match text.char_indices().nth(LONGEST) {
                 Some((end, _)) => format!("{}…", &text[..end]),
                 None => text,
@@ -104,6 +107,18 @@ pub(super) fn text(expr: &Expr) -> String {
     let walked = folded.visit(&mut Fold);
     debug_assert!(walked.is_continue(), "the visitor never breaks");
     folded.to_string()
+}
+
+/// Takes out what stands for clauses that no text of an expression can show.
+struct Unmark;
+
+impl VisitorMut for Unmark {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        super::windows::unmark(expr);
+        ControlFlow::Continue(())
+    }
 }
 
 /// Folds names, and takes the quotes from those that need none.

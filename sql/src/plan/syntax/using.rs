@@ -96,7 +96,7 @@ fn has_shared_columns(from: &TableWithJoins) -> bool {
         })
 }
 
-fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
+pub(super) fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
     use JoinOperator as Op;
     match operator {
         Op::Join(found)

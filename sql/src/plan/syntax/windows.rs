@@ -1,13 +1,17 @@
 //! `OVER (w ORDER BY …)`: a window that refines a named one. DataFusion takes what it adds for all of it.
+//!
+//! What a window excludes from its frames, which its name holds, becomes an expression of its PARTITION BY.
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Ident, NamedWindowDefinition, NamedWindowExpr, Query, Select, VisitMut, VisitorMut, WindowSpec,
-    WindowType,
+    Expr, Function, FunctionArguments, Ident, NamedWindowDefinition, NamedWindowExpr, ObjectName, Query,
+    Select, VisitMut, VisitorMut, WindowSpec, WindowType,
 };
+use watershed_storage::windows::Exclusion;
 
-use crate::dialect::folded;
+use super::columns::quoted;
+use crate::dialect::{folded, split_exclusion};
 
 /// Writes named windows into those that refine them.
 pub(super) fn inline(select: &mut Select) {
@@ -44,7 +48,71 @@ fn find(name: &Ident, known: &[(String, WindowSpec)]) -> Option<WindowSpec> {
         .map(|(_, spec)| spec.clone())
 }
 
+/// Marks a call whose window has no name but for what it excludes.
+pub(super) fn mark(expr: &mut Expr) {
+    if let Expr::Function(function) = expr
+        && let Some(WindowType::WindowSpec(spec)) = &mut function.over
+        && let Some(name) = &spec.window_name
+        && let Some(("", exclusion)) = split_exclusion(&name.value)
+    {
+        spec.window_name = None;
+        spec.partition_by.push(call(exclusion));
+    }
+}
+
+/// Takes the mark of what a window excludes from a call, for its name.
+pub(super) fn unmark(expr: &mut Expr) {
+    if let Expr::Function(function) = expr
+        && let Some(WindowType::WindowSpec(spec)) = &mut function.over
+    {
+        spec.partition_by.retain(|key| match key {
+            Expr::Function(key) => !is_mark(&key.name),
+            _ => true,
+        });
+    }
+}
+
+fn is_mark(name: &ObjectName) -> bool {
+    match name.0.as_slice() {
+        [part] => part
+            .as_ident()
+            .is_some_and(|ident| watershed_storage::windows::mark(&ident.value).is_some()),
+        _ => false,
+    }
+}
+
+fn call(exclusion: Exclusion) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName::from(vec![quoted(&exclusion.mark())]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(sqlparser::ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: Vec::new(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
 fn refine(spec: &mut WindowSpec, known: &[(String, WindowSpec)]) {
+    let split = spec.window_name.as_ref().and_then(|name| {
+        let (own, exclusion) = split_exclusion(&name.value)?;
+        Some(((!own.is_empty()).then(|| quoted(own)), exclusion))
+    });
+    let Some((name, exclusion)) = split else {
+        inherit(spec, known);
+        return;
+    };
+    spec.window_name = name;
+    inherit(spec, known);
+    spec.partition_by.push(call(exclusion));
+}
+
+fn inherit(spec: &mut WindowSpec, known: &[(String, WindowSpec)]) {
     let Some(base) = spec.window_name.as_ref().and_then(|name| find(name, known)) else {
         return;
     };
