@@ -317,7 +317,8 @@ mod tests {
         check(0..2, 2, Exclusion::Ties, &[0..1]);
         check(3..5, 1, Exclusion::Group, &[4..5]);
         check(0..1, 0, Exclusion::CurrentRow, &[]);
-        assert_eq!(parts(&(0..3), 1, Exclusion::Group, &[]).unwrap(), &[]);
-        assert_eq!(parts(&(0..3), 1, Exclusion::Ties, &[]).unwrap(), &[1..2]);
+        assert!(parts(&(0..3), 1, Exclusion::Group, &[]).unwrap().is_empty());
+        let alone = parts(&(0..3), 1, Exclusion::Ties, &[]).unwrap();
+        assert_eq!(alone, vec![1..2]);
     }
 }
