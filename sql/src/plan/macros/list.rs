@@ -1,11 +1,14 @@
 //! The functions that are written as others.
 
 /// Functions that are others under another name.
-pub(super) const RENAMED: [(&str, &str); 46] = [
+pub(super) const RENAMED: [(&str, &str); 50] = [
     ("approx_count_distinct", "approx_distinct"),
     ("approx_percentile", "approx_percentile_cont"),
     ("approx_quantile", "approx_percentile_cont"),
     ("arbitrary", "any_value"),
+    // PostgreSQL's are about all elements.
+    ("array_remove", "array_remove_all"),
+    ("array_replace", "array_replace_all"),
     ("array_size", "cardinality"),
     ("ceiling", "ceil"),
     ("char", "chr"),
@@ -21,6 +24,8 @@ pub(super) const RENAMED: [(&str, &str); 46] = [
     ("len", "length"),
     ("list", "array_agg"),
     ("list_max", "array_max"),
+    ("list_remove", "array_remove_all"),
+    ("list_replace", "array_replace_all"),
     ("list_min", "array_min"),
     ("listagg", "string_agg"),
     ("ndv", "approx_distinct"),
@@ -56,7 +61,7 @@ pub(super) const TEMPLATES: [(&str, usize, &str); 68] = [
     ("array_sort", 1, "array_sort($1, 'ASC', 'NULLS LAST')"),
     ("array_sort", 2, "array_sort($1, $2, 'NULLS LAST')"),
     ("avg_if", 2, "avg(CASE WHEN $2 THEN $1 END)"),
-    ("base64", 1, "encode($1, 'base64')"),
+    ("base64", 1, "encode($1, 'base64pad')"),
     ("bitwise_and", 2, "($1 & $2)"),
     ("bitwise_or", 2, "($1 | $2)"),
     ("bitwise_xor", 2, "(($1 | $2) - ($1 & $2))"),
@@ -99,7 +104,7 @@ pub(super) const TEMPLATES: [(&str, usize, &str); 68] = [
     ("square", 1, "power($1, 2)"),
     ("sum_if", 2, "sum(CASE WHEN $2 THEN $1 END)"),
     ("sumif", 2, "sum(CASE WHEN $2 THEN $1 END)"),
-    ("to_base64", 1, "encode($1, 'base64')"),
+    ("to_base64", 1, "encode($1, 'base64pad')"),
     ("today", 0, "current_date()"),
     ("unhex", 1, "decode($1, 'hex')"),
     ("week", 1, "EXTRACT(WEEK FROM $1)"),

@@ -79,6 +79,10 @@ fn expanded(function: &mut Function) -> Option<Expr> {
     if let Some(template) = TEMPLATES.get(&(name.as_str(), args.len())) {
         return written(&name, template, args, function);
     }
+    if name == "encode" {
+        padded(function);
+        return None;
+    }
     if name == "decode" && args.len() > 2 {
         return Some(decoded(args));
     }
@@ -261,6 +265,17 @@ fn within_group(name: &str, function: &mut Function) -> Option<Expr> {
     };
     list.args.insert(0, column);
     Some(Expr::Function(call))
+}
+
+/// DataFusion's `base64` is without the padding that the standard has.
+fn padded(function: &mut Function) {
+    if let FunctionArguments::List(list) = &mut function.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(format)))) = list.args.get_mut(1)
+        && let Value::SingleQuotedString(text) = &mut format.value
+        && text.eq_ignore_ascii_case("base64")
+    {
+        "base64pad".clone_into(text);
+    }
 }
 
 /// `listagg(x, ',') WITHIN GROUP (ORDER BY y)` is `string_agg(x, ',' ORDER BY y)`.
