@@ -2,11 +2,10 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::Column;
+use datafusion::execution::FunctionRegistry;
 use datafusion::functions::core::expr_fn::{get_field, nullif};
 use datafusion::functions::core::named_struct;
-use datafusion::functions_aggregate::expr_fn::{
-    approx_distinct, approx_percentile_cont, avg, count, max, min, stddev,
-};
+use datafusion::functions_aggregate::expr_fn::{approx_percentile_cont, avg, count, max, min, stddev};
 use datafusion::functions_nested::make_array::make_array;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::scalar::ScalarValue;
@@ -42,6 +41,7 @@ const FIGURES: [&str; 7] = ["min", "max", "avg", "std", "q25", "q50", "q75"];
 /// rows.
 pub(super) async fn summarize(query: &Query, context: &PlanContext<'_>) -> Result<Plan> {
     let (plan, typed) = planned(query, context).await?;
+    let distinct = context.state.udaf("approx_distinct").map_err(from_datafusion)?;
     let mut aggregates = vec![count(lit(1)).alias("rows")];
     let mut structs = Vec::new();
     for (index, field) in typed.schema().fields().iter().enumerate() {
@@ -53,7 +53,7 @@ pub(super) async fn summarize(query: &Query, context: &PlanContext<'_>) -> Resul
             }
         }
         if !data_type.is_nested() {
-            let distinct = approx_distinct(cast(column.clone(), DataType::Utf8));
+            let distinct = distinct.call(vec![cast(column.clone(), DataType::Utf8)]);
             aggregates.push(distinct.alias(named("distinct", index)));
         }
         aggregates.push(count(column).alias(named("count", index)));

@@ -10,6 +10,7 @@ mod distinct_names;
 mod error;
 mod explain;
 mod generated;
+mod groupings;
 mod information_schema;
 mod ingest;
 mod insert;
@@ -33,6 +34,7 @@ mod subquery;
 mod syntax;
 mod temporal;
 mod types;
+mod units;
 mod views;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 /// Rewrites all expressions of one node, bottom up. Its columns keep their names.
-pub(super) fn rewrite(
+pub(crate) fn rewrite(
     node: LogicalPlan,
     convert: &dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {

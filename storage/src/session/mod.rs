@@ -2,10 +2,14 @@
 //! gives the same rows wherever it runs.
 
 mod buckets;
+mod distinct;
 mod joins;
+pub(crate) mod lists;
 mod only_row;
 mod options;
 mod pushdown;
+#[cfg(test)]
+mod types;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -123,6 +127,9 @@ pub fn config(settings: &Settings, threads: usize) -> SessionConfig {
     // A bound that is still NULL is left out of the predicate that several aggregates share, so that
     // `min(a), max(b)` loses rows: https://github.com/apache/datafusion/issues/25147
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    // `x IS TRUE` is never NULL in a logical plan, and may be in a physical one, which does no harm; the check
+    // refuses it in aggregates: https://github.com/apache/datafusion/issues/24096
+    options.execution.skip_physical_aggregate_schema_check = true;
     let broadcast = settings.number(BROADCAST_LIMIT);
     options.optimizer.hash_join_single_partition_threshold = broadcast;
     config
@@ -171,7 +178,7 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = state.register_udf(Arc::new(only_row::function())) {
         tracing::error!(%error, "the function of scalar subqueries is missing");
     }
-    let logical = joins::guarded(state.optimizers());
+    let logical = distinct::guarded(joins::guarded(state.optimizers()));
     let physical = pushdown::guarded(state.physical_optimizers());
     SessionStateBuilder::new_from_existing(state)
         .with_optimizer_rules(logical)
@@ -186,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    fn context(settings: &Settings) -> (tempfile::TempDir, SessionContext) {
+    pub(super) fn context(settings: &Settings) -> (tempfile::TempDir, SessionContext) {
         let folder = tempfile::tempdir().unwrap();
         let root = StoreRoot::open(folder.path().to_str().unwrap()).unwrap();
         let resources = Resources {

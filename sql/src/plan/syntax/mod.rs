@@ -3,6 +3,7 @@
 //! Each file is about one construct. The tree stays SQL: what it means by PostgreSQL's rules does not change,
 //! but for the names of columns that have none, which are the text of their expressions.
 
+mod casts;
 mod columns;
 mod common;
 mod groups;
@@ -81,6 +82,7 @@ fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError
         if index == 0 {
             titles::give(select);
         }
+        casts::name(select, order_by.as_mut().filter(|_| single));
     }
     query.order_by = order_by;
     order::settle(query, scopes);
