@@ -117,6 +117,8 @@ sqlstates! {
     DuplicateObject = "42710", "duplicate_object", FixStatement;
     /// Types do not go together.
     DatatypeMismatch = "42804", "datatype_mismatch", FixStatement;
+    /// There is no cast between the types.
+    CannotCoerce = "42846", "cannot_coerce", FixStatement;
     /// An expression is not allowed beside GROUP BY.
     GroupingError = "42803", "grouping_error", FixStatement;
     /// The object is of another kind than the statement needs.

@@ -145,6 +145,7 @@ fn grpc_code(code: SqlState) -> Code {
         | SqlState::AmbiguousColumn
         | SqlState::DuplicateColumn
         | SqlState::DatatypeMismatch
+        | SqlState::CannotCoerce
         | SqlState::GroupingError
         | SqlState::WrongObjectType
         | SqlState::InvalidTableDefinition

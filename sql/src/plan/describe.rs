@@ -2,13 +2,12 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::Column;
+use datafusion::execution::FunctionRegistry;
 use datafusion::functions::core::expr_fn::{get_field, nullif};
 use datafusion::functions::core::named_struct;
-use datafusion::functions_aggregate::expr_fn::{
-    approx_distinct, approx_percentile_cont, avg, count, max, min, stddev,
-};
+use datafusion::functions_aggregate::expr_fn::{approx_percentile_cont, avg, count, max, min, stddev};
 use datafusion::functions_nested::make_array::make_array;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::Query;
 use watershed_core::error::{Error, Result, SqlState};
@@ -55,10 +54,11 @@ pub(super) async fn summarize(query: &Query, context: &PlanContext<'_>) -> Resul
         );
         return Err(error.with_hint("Name the columns: SUMMARIZE SELECT a, b FROM …"));
     }
+    let distinct = context.state.udaf("approx_distinct").map_err(from_datafusion)?;
     let indexes: Vec<usize> = (0..width).collect();
     let mut parts = indexes
         .chunks(AT_ONCE)
-        .map(|some| figures_of(&plan, &typed, some));
+        .map(|some| figures_of(&plan, &typed, some, &distinct));
     let mut all = match parts.next() {
         Some(first) => LogicalPlanBuilder::from(first?),
         None => {
@@ -100,7 +100,12 @@ const COLUMNS: [&str; 12] = [
 const PLACE: &str = "__place";
 
 /// A row for each of these columns.
-fn figures_of(plan: &LogicalPlan, typed: &LogicalPlan, indexes: &[usize]) -> Result<LogicalPlan> {
+fn figures_of(
+    plan: &LogicalPlan,
+    typed: &LogicalPlan,
+    indexes: &[usize],
+    distinct: &AggregateUDF,
+) -> Result<LogicalPlan> {
     let mut aggregates = vec![count(lit(1)).alias("rows")];
     let mut structs = Vec::new();
     let fields = typed.schema().fields();
@@ -116,7 +121,7 @@ fn figures_of(plan: &LogicalPlan, typed: &LogicalPlan, indexes: &[usize]) -> Res
             }
         }
         if !data_type.is_nested() {
-            let distinct = approx_distinct(cast(column.clone(), DataType::Utf8));
+            let distinct = distinct.call(vec![cast(column.clone(), DataType::Utf8)]);
             aggregates.push(distinct.alias(named("distinct", index)));
         }
         aggregates.push(count(column).alias(named("count", index)));

@@ -18,8 +18,8 @@ use watershed_storage::error::from_datafusion;
 
 use super::names::{self, Expanding, Names};
 use super::{
-    PlanContext, distinct_names, error, macros, numerals, parameters, patterns, set_operations, subquery,
-    syntax, temporal, totals, values, wide,
+    PlanContext, distinct_names, error, groupings, macros, numerals, parameters, patterns, set_operations,
+    subquery, syntax, temporal, totals, units, values, wide,
 };
 use crate::catalog::Object;
 use crate::dialect::with_room;
@@ -167,6 +167,7 @@ pub(super) fn temporal(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<L
         set_operations::rewrite(plan)
             .and_then(totals::rewrite)
             .and_then(|plan| subquery::rewrite(plan, context.state))
+            .and_then(groupings::rewrite)
             .and_then(|plan| temporal::rewrite(plan, context.settings.time_zone()))
             .map_err(from_datafusion)
     })
@@ -180,6 +181,7 @@ pub(super) fn typed(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<Logi
             .analyzer()
             .execute_and_check(plan, context.state.config_options(), |_, _| {})
             .map_err(from_datafusion)
+            .and_then(|plan| units::apart(&plan).map(|()| plan))
     })
 }
 

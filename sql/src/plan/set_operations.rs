@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, JoinType, NullEquality, Result};
-use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Distinct, Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder};
+use watershed_storage::numbers::row_number;
 
 /// The number of a row among those that are equal to it.
 const NUMBER: &str = "__occurrence";

@@ -74,6 +74,11 @@ fn failed_predicates_of_scans_are_the_errors_they_hold() {
 
 #[test]
 fn others_get_a_code() {
+    let large = "100000 is too large to store in a Decimal128 of precision 5. Max is 99999".to_owned();
+    check(
+        ArrowError::InvalidArgumentError(large).into(),
+        SqlState::NumericValueOutOfRange,
+    );
     check(ArrowError::DivideByZero.into(), SqlState::DivisionByZero);
     check(
         ArrowError::CastError("Cannot cast string 'x' to value of Int64 type".to_owned()).into(),

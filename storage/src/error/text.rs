@@ -90,7 +90,7 @@ pub(super) fn from_execution(message: &str) -> Error {
     if is_full(message) {
         return full(message);
     }
-    let code = if has(&["overflow", "out of range"]) {
+    let code = if has(&["overflow", "out of range", "to store in a decimal"]) {
         SqlState::NumericValueOutOfRange
     } else if has(&["error parsing timestamp", "parsing date", "parsing time"]) {
         SqlState::InvalidDatetimeFormat

@@ -161,14 +161,11 @@ impl Place {
     /// Leaves out the logs of Delta tables within a tree. The files of a Delta table itself are no rows by themselves:
     /// its log says which of them count.
     pub(super) fn without_delta_log(mut self, location: &str) -> Result<Self> {
-        let in_log = |parts: &mut dyn Iterator<Item = object_store::path::PathPart<'_>>| {
-            parts.any(|part| part.as_ref() == DELTA_LOG)
-        };
+        let is_log = |part: object_store::path::PathPart<'_>| part.as_ref() == DELTA_LOG;
         let is_delta_table = !self.matched
             && self.files.iter().any(|file| {
-                file.location
-                    .prefix_match(&self.path)
-                    .is_some_and(|mut parts| in_log(&mut parts.by_ref().take(1)))
+                let below = file.location.prefix_match(&self.path);
+                below.and_then(|mut parts| parts.next()).is_some_and(is_log)
             });
         if is_delta_table {
             return Err(Error::new(
@@ -179,7 +176,7 @@ impl Place {
                 "Read it with delta_scan('{location}') or STORED AS DELTA."
             )));
         }
-        self.files.retain(|file| !in_log(&mut file.location.parts()));
+        self.files.retain(|file| !file.location.parts().any(is_log));
         Ok(self)
     }
 

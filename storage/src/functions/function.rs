@@ -19,7 +19,7 @@ type Types = fn(&[DataType]) -> Option<(Vec<DataType>, DataType)>;
 type Rows = fn(&[ArrayRef], &DataType) -> Result<ArrayRef>;
 
 /// Makes a function that depends on its arguments alone.
-pub(super) fn function(
+pub(crate) fn function(
     name: &'static str,
     aliases: &[&str],
     usage: &'static str,
@@ -99,23 +99,32 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = args
-            .args
-            .iter()
-            .all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if constant { 1 } else { args.number_rows };
-        let arrays = args
-            .args
-            .into_iter()
-            .map(|value| value.into_array(rows))
-            .collect::<Result<Vec<_>>>()?;
-        let result = (self.rows)(&arrays, args.return_field.data_type())?;
-        if result.len() != rows {
-            return exec_err!("{} gave {} rows for {rows}", self.name, result.len());
-        }
-        Ok(match constant {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?),
-            false => ColumnarValue::Array(result),
-        })
+        by_rows(self.name, args, self.rows)
     }
+}
+
+/// Evaluates a function over arrays of equal length. Of constants alone the result is a constant.
+pub(crate) fn by_rows(
+    name: &str,
+    args: ScalarFunctionArgs,
+    rows: impl FnOnce(&[ArrayRef], &DataType) -> Result<ArrayRef>,
+) -> Result<ColumnarValue> {
+    let constant = args
+        .args
+        .iter()
+        .all(|value| matches!(value, ColumnarValue::Scalar(_)));
+    let count = if constant { 1 } else { args.number_rows };
+    let arrays = args
+        .args
+        .into_iter()
+        .map(|value| value.into_array(count))
+        .collect::<Result<Vec<_>>>()?;
+    let result = rows(&arrays, args.return_field.data_type())?;
+    if result.len() != count {
+        return exec_err!("{name} gave {} rows for {count}", result.len());
+    }
+    Ok(match constant {
+        true => ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?),
+        false => ColumnarValue::Array(result),
+    })
 }

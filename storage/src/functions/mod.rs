@@ -2,7 +2,8 @@
 //! of them, so that a plan may name them anywhere. A new function needs one line in a list below; one
 //! that has a name of DataFusion's replaces it.
 
-mod function;
+mod as_cast;
+pub(crate) mod function;
 mod interval;
 mod moments;
 mod pattern;
@@ -48,6 +49,7 @@ pub fn named(name: &str) -> Result<Arc<ScalarUDF>> {
 static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let lists = [time::udfs(), interval::udfs(), pattern::udfs().into()];
     let others = [
+        as_cast::as_cast(),
         type_name::pg_type_of(),
         type_name::type_of(),
         width_bucket::width_bucket(),

@@ -4,16 +4,16 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, FieldRef, Float32Type, Float64Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type};
 use datafusion::common::{Result, ScalarValue, internal_err};
-use datafusion::logical_expr::{
-    Cast, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, lit,
-};
+use datafusion::logical_expr::{Cast, Expr, ScalarUDF, lit};
+
+use super::one_float;
 
 const NAME: &str = "canonical_float";
 
-static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::from(Canonical::new())));
+static FUNCTION: LazyLock<Arc<ScalarUDF>> =
+    LazyLock::new(|| one_float::function(NAME, canonical_scalar, canonical_array));
 
 /// The function that rules call.
 pub(super) fn function() -> Arc<ScalarUDF> {
@@ -119,56 +119,6 @@ where
     match any {
         true => Arc::new(values.unary::<_, T>(|value| value.one_form())),
         false => Arc::clone(array),
-    }
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Canonical {
-    signature: Signature,
-}
-
-impl Canonical {
-    fn new() -> Self {
-        let floats = vec![DataType::Float64, DataType::Float32];
-        Self {
-            signature: Signature::uniform(1, floats, Volatility::Immutable),
-        }
-    }
-}
-
-impl ScalarUDFImpl for Canonical {
-    fn name(&self) -> &str {
-        NAME
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        match args {
-            [kind] => Ok(kind.clone()),
-            _ => internal_err!("{NAME} takes one argument"),
-        }
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        match args.arg_fields {
-            [field] => Ok(Arc::new(Field::new(
-                NAME,
-                field.data_type().clone(),
-                field.is_nullable(),
-            ))),
-            _ => internal_err!("{NAME} takes one argument"),
-        }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match &args.args[..] {
-            [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(canonical_array(array)?)),
-            [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar(canonical_scalar(value.clone()))),
-            _ => internal_err!("{NAME} takes one argument"),
-        }
     }
 }
 

@@ -3,20 +3,24 @@
 //!
 //! [`types`] chooses the types in which numbers meet, before DataFusion's own coercion does. [`arithmetic`]
 //! replaces the operators that wrap. [`keys`] gives floats that are compared one form, and [`bounds`] adds what
-//! statistics can be asked for. [`sum`], [`average`] and [`extremes`] stand in the place of DataFusion's
-//! aggregates. [`instants`] and [`units`] compare instants of several units, which are numbers too. All of it is by logical rules and by functions that every process knows by name, so that
+//! statistics can be asked for. [`exact`], [`extremes`], [`rounding`] and [`counts`] stand in the place of DataFusion's
+//! functions, and [`narrow`] of some casts. [`constants`] is why types do not change when constants are folded. [`instants`] and [`units`] compare instants of several units, which are numbers too. All of it is by logical rules and by functions that every process knows by name, so that
 //! each path of execution gives the same.
 
 mod arithmetic;
-mod average;
 mod bounds;
+mod constants;
+mod counts;
+mod exact;
 pub(crate) mod exprs;
 mod extremes;
 mod floats;
 mod groups;
 mod instants;
 mod keys;
-mod sum;
+mod narrow;
+mod one_float;
+mod rounding;
 mod total;
 mod types;
 mod unions;
@@ -28,20 +32,28 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::functions_aggregate::average::Avg;
 use datafusion::functions_aggregate::min_max::{Max, Min};
+use datafusion::functions_aggregate::sum::Sum;
 use datafusion::logical_expr::AggregateUDF;
 use datafusion::optimizer::Analyzer;
 use watershed_core::error::{Error, SqlState};
 
 use crate::error::into_datafusion;
+use crate::session::lists::OneFormOfLists;
 
+pub use counts::row_number;
 pub use instants::nearest_micros;
 pub use units::with_exact_units;
 
 /// The builder with the rules: types before DataFusion's coercion, all else after it.
 pub(crate) fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
     let mut rules = Analyzer::new().rules;
-    rules.insert(0, Arc::new(types::NumericTypes));
+    rules.insert(0, Arc::new(constants::ConstantArguments));
+    rules.insert(1, Arc::new(types::NumericTypes));
+    rules.insert(2, Arc::new(OneFormOfLists));
+    rules.push(Arc::new(rounding::PinnedRounding));
+    rules.push(Arc::new(narrow::NarrowFloats));
     rules.push(Arc::new(arithmetic::CheckedArithmetic));
     rules.push(Arc::new(keys::FloatKeys));
     rules.push(Arc::new(instants::ExactInstants));
@@ -52,14 +64,16 @@ pub(crate) fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
 
 /// Registers the functions that the rules and the statements call.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
-    for function in arithmetic::functions().chain(instants::functions()) {
+    counts::register(state)?;
+    let ours = arithmetic::functions().chain(instants::functions());
+    for function in ours.chain(rounding::functions()).chain(narrow::functions()) {
         state.register_udf(function)?;
     }
     state.register_udf(floats::function())?;
     state.register_udf(whole::function())?;
     for function in [
-        AggregateUDF::from(sum::Sum::default()),
-        AggregateUDF::from(average::Average::default()),
+        AggregateUDF::from(exact::Exactly::<Sum>::default()),
+        AggregateUDF::from(exact::Exactly::<Avg>::default()),
         AggregateUDF::from(extremes::Extreme::<Min>::default()),
         AggregateUDF::from(extremes::Extreme::<Max>::default()),
     ] {

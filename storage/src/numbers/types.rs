@@ -6,7 +6,7 @@
 //! - A product of more than 38 digits behind the point is computed as a DOUBLE.
 //! - Decimals that no type of 38 digits holds together are compared in 76 digits.
 //! - An integer literal beside a decimal has as many digits as are written, not the 20 of its type.
-//! - A cast to an integer rounds.
+//! - A cast to an integer or to fewer digits rounds.
 //! - Functions over floats alone get their decimals as floats.
 
 use std::sync::Arc;
@@ -274,13 +274,13 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::Cast(found) => Ok(match nearest(&found.expr, found.field.data_type()) {
             Some(near) => Transformed::yes(near),
-            None => match whole_operand(&found.expr, found.field.data_type(), schema) {
+            None => match whole::rounded(&found.expr, found.field.data_type(), schema) {
                 Some(whole) => Transformed::yes(cast(whole, found.field.data_type().clone())),
                 None => Transformed::no(Expr::Cast(found)),
             },
         }),
         Expr::TryCast(mut found) => Ok(
-            match whole_operand(&found.expr, found.field.data_type(), schema) {
+            match whole::rounded(&found.expr, found.field.data_type(), schema) {
                 Some(whole) => {
                     found.expr = Box::new(whole);
                     Transformed::yes(Expr::TryCast(found))
@@ -290,10 +290,6 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         ),
         other => Ok(Transformed::no(other)),
     }
-}
-
-fn whole_operand(expr: &Expr, kind: &DataType, schema: &DFSchema) -> Option<Expr> {
-    kind.is_integer().then(|| whole::rounded(expr, schema)).flatten()
 }
 
 fn arguments(name: &str, args: &mut [Expr], schema: &DFSchema) -> bool {

@@ -2,13 +2,17 @@
 //! gives the same rows wherever it runs.
 
 mod buckets;
+mod distinct;
 mod equalities;
 mod joins;
+pub(crate) mod lists;
 mod only_row;
 mod options;
 mod orders;
 mod pushdown;
 mod sort_keys;
+#[cfg(test)]
+mod types;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -131,6 +135,9 @@ pub fn config(settings: &Settings, threads: usize) -> SessionConfig {
     // Reordering the keys of an aggregate for the join above it finds the keys by name, and reads one twice if
     // two have the same name (`reorder_aggregate_keys` of DataFusion 55; no issue is known upstream).
     options.optimizer.top_down_join_key_reordering = false;
+    // `x IS TRUE` is never NULL in a logical plan, and may be in a physical one, which does no harm; the check
+    // refuses it in aggregates: https://github.com/apache/datafusion/issues/24096
+    options.execution.skip_physical_aggregate_schema_check = true;
     let broadcast = settings.number(BROADCAST_LIMIT);
     options.optimizer.hash_join_single_partition_threshold = broadcast;
     config
@@ -184,7 +191,7 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = state.register_udf(Arc::new(only_row::function())) {
         tracing::error!(%error, "the function of scalar subqueries is missing");
     }
-    let mut logical = joins::guarded(state.optimizers());
+    let mut logical = distinct::guarded(joins::guarded(state.optimizers()));
     logical.push(Arc::new(sort_keys::DistinctSortKeys));
     logical.push(Arc::new(equalities::GuardedEqualities));
     let physical = orders::completed(pushdown::guarded(state.physical_optimizers()));
@@ -201,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    fn context(settings: &Settings) -> (tempfile::TempDir, SessionContext) {
+    pub(super) fn context(settings: &Settings) -> (tempfile::TempDir, SessionContext) {
         let folder = tempfile::tempdir().unwrap();
         let root = StoreRoot::open(folder.path().to_str().unwrap()).unwrap();
         let resources = Resources {

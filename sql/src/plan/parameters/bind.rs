@@ -11,6 +11,7 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::from_datafusion;
 
 use super::number;
+use crate::plan::units;
 
 /// Gives every place of a parameter the one type that was found for it.
 pub(super) fn give(plan: LogicalPlan, types: &[Option<DataType>]) -> Result<LogicalPlan> {
@@ -59,6 +60,9 @@ pub(in crate::plan) fn values(
             };
             if value.data_type() == *data_type {
                 return Ok(value.clone());
+            }
+            if !value.is_null() {
+                units::known(&value.data_type(), data_type)?;
             }
             cast(value, data_type, zone).map_err(|error| {
                 let error = from_datafusion(error);

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use datafusion::common::{Column, DFSchema, Result, TableReference, plan_err};
-use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
 use datafusion::logical_expr::{
     Distinct, DistinctOn, EmptyRelation, Expr, ExprFunctionExt, Filter, Limit, LogicalPlan,
     LogicalPlanBuilder, Projection, SortExpr, Union, Values, Window, lit,
 };
+use watershed_storage::numbers::row_number;
 
 use super::domain::{Bound, Domain};
 use super::{Fresh, aggregate, join, refused};
@@ -227,7 +227,7 @@ fn limit(found: &Limit, domain: &Domain, fresh: &mut Fresh<'_>) -> Result<Bound>
         builder = builder.order_by(sort_keys(keys, domain, &below.columns)?);
     }
     let numbered = builder.build()?.alias(&place);
-    let number = |count: usize| lit(u64::try_from(count).unwrap_or(u64::MAX));
+    let number = |count: usize| lit(i64::try_from(count).unwrap_or(i64::MAX));
     let at = Expr::Column(Column::new_unqualified(place));
     let after = at.clone().gt(number(skip));
     let within = match fetch {

@@ -7,6 +7,7 @@ mod aliases;
 mod ambiguous;
 mod any;
 mod at_zone;
+mod casts;
 mod columns;
 mod common;
 mod groups;
@@ -93,6 +94,7 @@ fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError
         groups::expand(select)?;
         let order = order_by.as_mut().filter(|_| single);
         using::rewrite(select, order, scopes)?;
+        casts::name(select, order_by.as_mut().filter(|_| single));
     }
     query.order_by = order_by;
     repeated::hide(query, scopes)?;

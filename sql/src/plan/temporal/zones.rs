@@ -5,11 +5,12 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit, try_cast};
-use watershed_core::error::{Error, SqlState};
+use watershed_core::error::Error;
 use watershed_storage::error::into_datafusion;
 
 use super::super::now;
 use super::super::types::timestamp;
+use super::super::units;
 use super::kinds::{
     call, finest, in_zone, is_instant, is_interval, is_local, is_span, is_text, kind, to_instant,
 };
@@ -136,15 +137,7 @@ fn casted(
         true => try_cast(expr, target.clone()),
         false => cast(expr, target.clone()),
     };
-    if is_instant(target) && from.is_numeric() {
-        return Err(into_datafusion(
-            Error::new(
-                SqlState::DatatypeMismatch,
-                "a number cannot be cast to TIMESTAMP, as it does not say its unit",
-            )
-            .with_hint("Use to_timestamp(seconds), to_timestamp_millis(…) or make_timestamp(microseconds)."),
-        ));
-    }
+    units::known(&from, target).map_err(into_datafusion)?;
     if is_instant(target) && (is_text(&from) || is_local(&from)) {
         let exact = |expr: Expr, of: &DataType| match of == target {
             true => expr,

@@ -1,79 +1,141 @@
-//! `date_trunc(part, time)` beyond what DataFusion has: in zones whose clock changes, in decades and
-//! longer, and in a zone that a third argument names.
+//! `date_trunc(part, time)` of timestamps of any year, in zones whose clock changes, and in a zone that a third
+//! argument names. DataFusion's goes through nanoseconds, which end in 2262.
 
-use arrow::array::Array;
 use arrow::array::cast::AsArray;
 use arrow::array::timezone::Tz;
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, Int64Array, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime};
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::ScalarUDF;
 
 use super::part::Part;
-use super::values::{Times, collect, is_text, out_of_range};
+use super::values::{Times, collect, from_naive, is_text, out_of_range, per_second, to_naive};
 use super::wrapped::wrap;
 use super::zone::{begin_before, offset, to_local, zone};
-
-/// What DataFusion calls parts.
-const NATIVE: [&str; 10] = [
-    "microsecond",
-    "millisecond",
-    "second",
-    "minute",
-    "hour",
-    "day",
-    "week",
-    "month",
-    "quarter",
-    "year",
-];
 
 pub(crate) fn udf() -> ScalarUDF {
     wrap(
         datafusion::functions::datetime::date_trunc(),
-        |part, kinds| {
-            let DataType::Timestamp(_, own) = kinds.get(1)? else {
-                return None;
-            };
-            let name = part?;
-            let part = Part::find(name)?;
-            let long = matches!(
-                part,
-                Part::Decade | Part::Century | Part::Millennium | Part::Nanosecond
-            );
-            let zoned = own.as_deref().is_some_and(|own| own != "UTC");
-            let named = match kinds.get(2) {
-                Some(third) => is_text(third),
-                None => false,
-            };
-            let known = NATIVE.contains(&name.to_lowercase().as_str());
-            (long || zoned || named || !known).then(|| kinds[1].clone())
+        |_, kinds| match kinds {
+            [part, DataType::Timestamp(_, _)] if is_text(part) => Some(kinds[1].clone()),
+            [part, DataType::Timestamp(_, _), zone] if is_text(part) && is_text(zone) => {
+                Some(kinds[1].clone())
+            }
+            _ => None,
         },
         |args, result| {
-            let parts = args[0].as_string::<i32>();
-            let times = Times::new(&args[1])?;
-            let names = args.get(2).map(|names| names.as_string::<i32>());
-            let mut known: Option<(&str, Part)> = None;
-            let values = (0..times.len()).map(|row| {
-                let (Some(instant), false) = (times.instant(row)?, parts.is_null(row)) else {
-                    return Ok(None);
-                };
-                let name = parts.value(row);
-                let part = match known {
-                    Some((of, part)) if of == name => part,
-                    _ => Part::parse(name)?,
-                };
-                known = Some((name, part));
-                let zone = match names {
-                    Some(names) if names.is_null(row) => return Ok(None),
-                    Some(names) => Some(zone(names.value(row))?),
-                    None => times.zone(),
-                };
-                begin(part, instant, zone).ok_or_else(out_of_range).map(Some)
-            });
-            collect(values.collect::<Vec<Result<_>>>().into_iter(), result)
+            let parts = cast(&args[0], &DataType::Utf8)?;
+            let parts = parts.as_string::<i32>();
+            let names = match args.get(2) {
+                Some(names) => Some(cast(names, &DataType::Utf8)?),
+                None => None,
+            };
+            match &names {
+                None if is_utc(result) => by_number(parts, &args[1], result),
+                names => {
+                    let names = names.as_ref().map(|names| names.as_string::<i32>());
+                    by_clock(parts, &Times::new(&args[1])?, names, result)
+                }
+            }
         },
     )
+}
+
+fn is_utc(kind: &DataType) -> bool {
+    match kind {
+        DataType::Timestamp(_, zone) => zone
+            .as_deref()
+            .is_none_or(|zone| matches!(zone, "UTC" | "+00:00")),
+        _ => false,
+    }
+}
+
+/// The part that a column of names names in each row.
+#[derive(Default)]
+struct Parts<'a>(Option<(&'a str, Part)>);
+
+impl<'a> Parts<'a> {
+    fn find(&mut self, name: &'a str) -> Result<Part> {
+        match self.0 {
+            Some((known, part)) if known == name => Ok(part),
+            _ => {
+                let part = Part::parse(name)?;
+                self.0 = Some((name, part));
+                Ok(part)
+            }
+        }
+    }
+}
+
+/// In UTC most parts have one length, so that there is nothing to convert.
+fn by_number(names: &StringArray, times: &ArrayRef, result: &DataType) -> Result<ArrayRef> {
+    let DataType::Timestamp(unit, _) = result else {
+        return internal_err!("{result} is no type of timestamps");
+    };
+    let values = cast(times, &DataType::Int64)?;
+    let values = values.as_primitive::<Int64Type>();
+    let mut parts = Parts::default();
+    let begins = (0..values.len())
+        .map(|row| {
+            if values.is_null(row) || names.is_null(row) {
+                return Ok(None);
+            }
+            let (part, value) = (parts.find(names.value(row))?, values.value(row));
+            let begin = match length(part, *unit) {
+                Some((length, first)) => value
+                    .checked_sub(first)
+                    .and_then(|past| value.checked_sub(past.rem_euclid(length))),
+                None => match to_naive(value, *unit).and_then(|time| cut(part, time)) {
+                    Some(time) => Some(from_naive(time, *unit)?),
+                    None => None,
+                },
+            };
+            begin.ok_or_else(out_of_range).map(Some)
+        })
+        .collect::<Result<Int64Array>>()?;
+    Ok(cast(&begins, result)?)
+}
+
+/// How long a part is, and where one of them begins, in a unit; none of parts that have several lengths.
+fn length(part: Part, unit: TimeUnit) -> Option<(i64, i64)> {
+    const DAY: i64 = 86_400;
+    let second = per_second(unit);
+    match part {
+        Part::Day => Some((DAY * second, 0)),
+        // 1970-01-05 was a Monday.
+        Part::Week => Some((7 * DAY * second, 4 * DAY * second)),
+        part => {
+            let nanos = i128::from(part.nanos()?);
+            let length = i64::try_from(nanos * i128::from(second) / 1_000_000_000).ok()?;
+            // What is shorter than a unit is never cut.
+            Some((length.max(1), 0))
+        }
+    }
+}
+
+/// By the clock of a zone: the times' own, or that which a column names.
+fn by_clock(
+    parts: &StringArray,
+    times: &Times,
+    names: Option<&StringArray>,
+    result: &DataType,
+) -> Result<ArrayRef> {
+    let mut known = Parts::default();
+    let values = (0..times.len()).map(|row| {
+        let (Some(instant), false) = (times.instant(row)?, parts.is_null(row)) else {
+            return Ok(None);
+        };
+        let part = known.find(parts.value(row))?;
+        let zone = match names {
+            Some(names) if names.is_null(row) => return Ok(None),
+            Some(names) => Some(zone(names.value(row))?),
+            None => times.zone(),
+        };
+        begin(part, instant, zone).ok_or_else(out_of_range).map(Some)
+    });
+    collect(values, result)
 }
 
 /// The begin of the part that an instant is in, as an instant.

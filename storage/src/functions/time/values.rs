@@ -126,7 +126,7 @@ pub(super) fn from_naive(time: NaiveDateTime, unit: TimeUnit) -> Result<i64> {
     i64::try_from(value).map_err(|_| out_of_range())
 }
 
-fn per_second(unit: TimeUnit) -> i64 {
+pub(super) fn per_second(unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => 1,
         TimeUnit::Millisecond => 1_000,

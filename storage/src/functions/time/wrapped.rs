@@ -14,6 +14,8 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::functions::function::by_rows;
+
 /// Functions whose first argument names a part of a time.
 const PART_FIRST: [&str; 2] = ["date_part", "date_trunc"];
 
@@ -118,21 +120,7 @@ impl ScalarUDFImpl for Wrapped {
         if (self.takes)(constant(first), &kinds).is_none() {
             return self.inner.invoke_with_args(args);
         }
-        let constant = args
-            .args
-            .iter()
-            .all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if constant { 1 } else { args.number_rows };
-        let arrays = args
-            .args
-            .into_iter()
-            .map(|value| value.into_array(rows))
-            .collect::<Result<Vec<_>>>()?;
-        let result = (self.rows)(&arrays, args.return_field.data_type())?;
-        Ok(match constant {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?),
-            false => ColumnarValue::Array(result),
-        })
+        by_rows(self.name(), args, self.rows)
     }
 
     fn preimage(&self, args: &[Expr], value: &Expr, info: &SimplifyContext) -> Result<PreimageResult> {

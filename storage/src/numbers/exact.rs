@@ -1,9 +1,13 @@
-//! SUM without overflow: of integers and decimals it is computed in 128 bits and refused only where the
-//! result does not fit. All other types are DataFusion's.
+//! SUM and AVG without overflow, in the place of DataFusion's: of integers and decimals they are computed in 128
+//! bits and refused only where the result does not fit. AVG of decimals is a DOUBLE, as a DECIMAL result would
+//! have to cut its digits somewhere. All other types are DataFusion's.
+
+use std::hash::Hash;
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
-use datafusion::functions_aggregate::sum::Sum as Builtin;
+use datafusion::functions_aggregate::average::Avg;
+use datafusion::functions_aggregate::sum::Sum;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
@@ -13,21 +17,56 @@ use datafusion::logical_expr::{
 use super::groups::ExactGroups;
 use super::total::{DistinctAccumulator, Exact, ExactAccumulator};
 
-#[derive(Debug, PartialEq, Eq, Hash, Default)]
-pub(super) struct Sum {
-    builtin: Builtin,
+/// An aggregate of DataFusion that is exact for some types.
+pub(super) trait HasExact: AggregateUDFImpl + Hash + Eq + Default + 'static {
+    /// How it is computed over values of a type; none where DataFusion computes it. The result is of the second
+    /// type.
+    fn exact(input: &DataType, output: &DataType) -> Option<Exact>;
+
+    /// The type of a result that is not DataFusion's.
+    fn result(input: &DataType) -> Option<DataType>;
 }
 
-fn exact(args: &AccumulatorArgs<'_>) -> Option<Exact> {
-    Exact::sum(
+impl HasExact for Sum {
+    fn exact(input: &DataType, output: &DataType) -> Option<Exact> {
+        Exact::sum(input, output)
+    }
+
+    fn result(_: &DataType) -> Option<DataType> {
+        None
+    }
+}
+
+impl HasExact for Avg {
+    fn exact(input: &DataType, _: &DataType) -> Option<Exact> {
+        matches!(input, DataType::Decimal128(_, _)).then(|| Exact::average(input))
+    }
+
+    fn result(input: &DataType) -> Option<DataType> {
+        matches!(input, DataType::Decimal128(_, _)).then_some(DataType::Float64)
+    }
+}
+
+/// The aggregate of ours.
+#[derive(Debug, PartialEq, Eq, Hash, Default)]
+pub(super) struct Exactly<B> {
+    builtin: B,
+}
+
+fn exact<B: HasExact>(args: &AccumulatorArgs<'_>) -> Option<Exact> {
+    B::exact(
         args.expr_fields.first()?.data_type(),
         args.return_field.data_type(),
     )
 }
 
-impl AggregateUDFImpl for Sum {
+impl<B: HasExact> AggregateUDFImpl for Exactly<B> {
     fn name(&self) -> &str {
-        "sum"
+        self.builtin.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.builtin.aliases()
     }
 
     fn signature(&self) -> &Signature {
@@ -35,12 +74,15 @@ impl AggregateUDFImpl for Sum {
     }
 
     fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        self.builtin.return_type(args)
+        match args.first().and_then(B::result) {
+            Some(kind) => Ok(kind),
+            None => self.builtin.return_type(args),
+        }
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let input = args.input_fields.first().map(|field| field.data_type());
-        match input.and_then(|input| Exact::sum(input, args.return_type())) {
+        match input.and_then(|input| B::exact(input, args.return_type())) {
             Some(exact) if args.is_distinct => Ok(DistinctAccumulator::state_fields(&exact, args.name)),
             Some(exact) => Ok(exact.state_fields(args.name)),
             None => self.builtin.state_fields(args),
@@ -48,7 +90,7 @@ impl AggregateUDFImpl for Sum {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        match exact(&args) {
+        match exact::<B>(&args) {
             Some(exact) if args.is_distinct => Ok(Box::new(DistinctAccumulator::new(exact, args)?)),
             Some(exact) => Ok(Box::new(ExactAccumulator::new(exact))),
             None => self.builtin.accumulator(args),
@@ -56,18 +98,21 @@ impl AggregateUDFImpl for Sum {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        !args.is_distinct
+        match exact::<B>(&args) {
+            Some(_) => !args.is_distinct,
+            None => self.builtin.groups_accumulator_supported(args),
+        }
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
-        match exact(&args) {
+        match exact::<B>(&args) {
             Some(exact) => Ok(Box::new(ExactGroups::new(exact))),
             None => self.builtin.create_groups_accumulator(args),
         }
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        match exact(&args) {
+        match exact::<B>(&args) {
             Some(exact) if !args.is_distinct => Ok(Box::new(ExactAccumulator::new(exact))),
             _ => self.builtin.create_sliding_accumulator(args),
         }

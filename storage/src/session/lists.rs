@@ -1,0 +1,92 @@
+//! Lists of one form as arguments of functions. The items of a table's lists are called `element`, those of a list
+//! that a query makes `item`, and arrow takes that for two types: DataFusion's functions over both panic, or give
+//! another type than they announced.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
+use datafusion::optimizer::AnalyzerRule;
+
+use crate::numbers::exprs;
+
+/// Functions that only look into a list.
+const READERS: [&str; 6] = [
+    "array_element",
+    "array_length",
+    "array_ndims",
+    "array_to_string",
+    "cardinality",
+    "get_field",
+];
+
+/// Casts the lists among arguments. The plan is not yet typed.
+#[derive(Debug)]
+pub(crate) struct OneFormOfLists;
+
+impl AnalyzerRule for OneFormOfLists {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|node| exprs::rewrite(node, &convert))
+            .map(|transformed| transformed.data)
+    }
+
+    fn name(&self) -> &str {
+        "one_form_of_lists"
+    }
+}
+
+fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let Expr::ScalarFunction(ScalarFunction { func, mut args }) = expr else {
+        return Ok(Transformed::no(expr));
+    };
+    let mut changed = false;
+    if !READERS.contains(&func.name()) {
+        for arg in &mut args {
+            let Ok(kind) = arg.get_type(schema) else { continue };
+            let wanted = one_form(&kind);
+            if wanted != kind {
+                *arg = cast(std::mem::take(arg), wanted);
+                changed = true;
+            }
+        }
+    }
+    let expr = Expr::ScalarFunction(ScalarFunction { func, args });
+    Ok(Transformed::new_transformed(expr, changed))
+}
+
+/// The type with the items of all its lists called alike. Fields of structures keep their names.
+fn one_form(kind: &DataType) -> DataType {
+    let item = |field: &FieldRef| Arc::new(Field::new_list_field(one_form(field.data_type()), true));
+    match kind {
+        DataType::List(field) => DataType::List(item(field)),
+        DataType::LargeList(field) => DataType::LargeList(item(field)),
+        DataType::Struct(fields) => {
+            let fields = fields.iter().map(|field| {
+                let kind = one_form(field.data_type());
+                Arc::new(Field::clone(field).with_data_type(kind))
+            });
+            DataType::Struct(fields.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_called_alike() {
+        let list = |name, kind| DataType::List(Arc::new(Field::new(name, kind, true)));
+        let stored = list("element", list("element", DataType::Int32));
+        let made = list("item", list("item", DataType::Int32));
+        assert_eq!(one_form(&stored), made);
+        assert_eq!(one_form(&made), made);
+        let fields = |kind| DataType::Struct(vec![Field::new("element", kind, false)].into());
+        assert_eq!(one_form(&fields(stored)), fields(made));
+    }
+}
