@@ -44,8 +44,11 @@ class Shop:
         done = self.runner.invoke(list(arguments))
         if done.exception:
             raise done.exception
-        results = getattr(done.result, "results", None) or []
-        return {result.node.name: (str(result.status), str(result.message)) for result in results if hasattr(result, "node")}
+        results = [result for result in getattr(done.result, "results", None) or [] if hasattr(result, "node")]
+        broken = [result.message for result in results if result.node.resource_type == "operation" and result.status != "success"]
+        check(not broken, f"hooks: {broken}")
+        nodes = [result for result in results if result.node.resource_type != "operation"]
+        return {result.node.name: (str(result.status), str(result.message)) for result in nodes}
 
     def succeed(self, *arguments):
         found = self.invoke(*arguments)
@@ -103,6 +106,10 @@ def incremental(shop):
     for _ in range(2):
         shop.succeed(*later)
         equal(shop.rows(orders), [*first, (5, None), (6, Decimal("0.05"))], "rows that were added")
+    shop.succeed("run", "--select", "evolving")
+    evolved = [("Ada", Date(2024, 1, 5)), ("Ada", None), ("O'Brien, Pat", Date(2024, 1, 20)), ("O'Brien, Pat", None)]
+    equal(shop.rows("SELECT name, joined FROM shop_marts.evolving ORDER BY 1, 2"), evolved, "a column that came later")
+    equal(shop.rows("SELECT model FROM shop.audit"), [("evolving",), ("evolving",)], "rows of a hook")
     shop.succeed("run", "--select", "orders", "--full-refresh")
     equal(shop.rows(orders), first, "a full refresh")
     # The strategy needs DELETE, and sends it together with the INSERT.
