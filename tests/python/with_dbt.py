@@ -12,7 +12,7 @@ import tempfile
 import urllib.parse
 
 from checks import check, equal
-from environments import enter
+from environments import connect, credentials, enter
 
 PROJECT = pathlib.Path(__file__).parent / "dbt_shop"
 Decimal, Date, UTC = decimal.Decimal, datetime.date, datetime.timezone.utc
@@ -26,18 +26,17 @@ class Shop:
     """A copy of the project, its commands, and what its tables hold."""
 
     def __init__(self, url, folder):
-        import adbc_driver_flightsql.dbapi as flight_sql
         from dbt.cli.main import dbtRunner
 
         host = urllib.parse.urlsplit(url)
-        user, password = os.environ.get("WATERSHED_TEST_USER", ""), os.environ.get("WATERSHED_TEST_PASSWORD", "")
-        variables = {"HOST": host.hostname, "PORT": str(host.port), "USER": user, "PASSWORD": password}
+        secure = "true" if host.scheme == "https" else "false"
+        variables = {"HOST": host.hostname, "PORT": str(host.port), "TLS": secure}
+        variables.update({"USER" if name == "username" else "PASSWORD": value for name, value in credentials().items()})
         os.environ.update({f"WATERSHED_{name}": value for name, value in variables.items()})
         os.environ.update(DBT_PROFILES_DIR=str(folder), DBT_PROJECT_DIR=str(folder), DBT_LOG_LEVEL="none", DBT_QUIET="true")
-        who = {"username": user, "password": password} if user else {}
         self.folder = folder
         self.runner = dbtRunner()
-        self.connection = flight_sql.connect(f"grpc://{host.netloc}", db_kwargs=who, autocommit=True)
+        self.connection = connect(url)
 
     def invoke(self, *arguments):
         """What a command says of each node: its state and its message."""
