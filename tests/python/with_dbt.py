@@ -84,7 +84,7 @@ def models(shop):
     shop.succeed("run", "--exclude", "portable")
     kinds = dict(shop.rows("SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'shop'"))
     check(all(kinds[name] == "VIEW" for name in ("stg_customers", "stg_orders", "stg_payments")), f"views: {kinds}")
-    check(all(kinds[name] == "BASE TABLE" for name in ("customers", "orders", "contracted")), f"tables: {kinds}")
+    check(all(kinds[name] == "BASE TABLE" for name in ("customers", "orders", "typed")), f"tables: {kinds}")
     check(not [name for name in kinds if "__dbt" in name], f"what is left over: {kinds}")
     expected = [
         (3, "Zoë", 2, at(2024, 2, 29, 12), Decimal("100.00"), 1),
@@ -94,7 +94,7 @@ def models(shop):
     ]
     found = "SELECT customer_id, name, orders, first_order, amount, place FROM shop.customers ORDER BY place"
     equal(shop.rows(found), expected, "rows of a table")
-    equal(shop.types("contracted"), {"id": "BIGINT", "name": "STRING", "price": "DECIMAL(10, 2)"}, "a contract")
+    equal(shop.types("typed"), {"id": "BIGINT", "name": "STRING", "price": "DECIMAL(10, 2)"}, "types of a table")
 
 
 def incremental(shop):
