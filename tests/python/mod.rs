@@ -37,6 +37,11 @@ fn adbc_untyped() {
 }
 
 #[test]
+fn adbc_beside_literals() {
+    against_a_cluster("adbc_beside_literals.py");
+}
+
+#[test]
 fn adbc_full() {
     against_a_cluster("adbc_full.py");
 }

@@ -4,10 +4,9 @@ the environment; without the folder, this is the environment."""
 import datetime
 import decimal
 import sys
-import urllib.parse
 
 from checks import check
-from environments import enter
+from environments import engine_address, enter
 
 
 def main(url):
@@ -15,9 +14,7 @@ def main(url):
     import sqlalchemy as sa
     from sqlalchemy import case, func, literal, select
 
-    host = urllib.parse.urlsplit(url)
-    secure = "true" if host.scheme == "https" else "false"
-    engine = sa.create_engine(f"adbc+flightsql://{host.hostname}:{host.port}/?tls={secure}")
+    engine = sa.create_engine(engine_address(url))
     books = sa.Table(
         "books2",
         sa.MetaData(),

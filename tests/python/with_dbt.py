@@ -12,7 +12,7 @@ import tempfile
 import urllib.parse
 
 from checks import check, equal
-from environments import enter
+from environments import connect, credentials, enter
 
 PROJECT = pathlib.Path(__file__).parent / "dbt_shop"
 Decimal, Date, UTC = decimal.Decimal, datetime.date, datetime.timezone.utc
@@ -26,26 +26,28 @@ class Shop:
     """A copy of the project, its commands, and what its tables hold."""
 
     def __init__(self, url, folder):
-        import adbc_driver_flightsql.dbapi as flight_sql
         from dbt.cli.main import dbtRunner
 
         host = urllib.parse.urlsplit(url)
-        user, password = os.environ.get("WATERSHED_TEST_USER", ""), os.environ.get("WATERSHED_TEST_PASSWORD", "")
-        variables = {"HOST": host.hostname, "PORT": str(host.port), "USER": user, "PASSWORD": password}
+        secure = "true" if host.scheme == "https" else "false"
+        variables = {"HOST": host.hostname, "PORT": str(host.port), "TLS": secure}
+        variables.update({"USER" if name == "username" else "PASSWORD": value for name, value in credentials().items()})
         os.environ.update({f"WATERSHED_{name}": value for name, value in variables.items()})
         os.environ.update(DBT_PROFILES_DIR=str(folder), DBT_PROJECT_DIR=str(folder), DBT_LOG_LEVEL="none", DBT_QUIET="true")
-        who = {"username": user, "password": password} if user else {}
         self.folder = folder
         self.runner = dbtRunner()
-        self.connection = flight_sql.connect(f"grpc://{host.netloc}", db_kwargs=who, autocommit=True)
+        self.connection = connect(url)
 
     def invoke(self, *arguments):
         """What a command says of each node: its state and its message."""
         done = self.runner.invoke(list(arguments))
         if done.exception:
             raise done.exception
-        results = getattr(done.result, "results", None) or []
-        return {result.node.name: (str(result.status), str(result.message)) for result in results if hasattr(result, "node")}
+        results = [result for result in getattr(done.result, "results", None) or [] if hasattr(result, "node")]
+        broken = [result.message for result in results if result.node.resource_type == "operation" and result.status != "success"]
+        check(not broken, f"hooks: {broken}")
+        nodes = [result for result in results if result.node.resource_type != "operation"]
+        return {result.node.name: (str(result.status), str(result.message)) for result in nodes}
 
     def succeed(self, *arguments):
         found = self.invoke(*arguments)
@@ -82,7 +84,7 @@ def models(shop):
     shop.succeed("run", "--exclude", "portable")
     kinds = dict(shop.rows("SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'shop'"))
     check(all(kinds[name] == "VIEW" for name in ("stg_customers", "stg_orders", "stg_payments")), f"views: {kinds}")
-    check(all(kinds[name] == "BASE TABLE" for name in ("customers", "orders", "contracted")), f"tables: {kinds}")
+    check(all(kinds[name] == "BASE TABLE" for name in ("customers", "orders", "typed")), f"tables: {kinds}")
     check(not [name for name in kinds if "__dbt" in name], f"what is left over: {kinds}")
     expected = [
         (3, "Zoë", 2, at(2024, 2, 29, 12), Decimal("100.00"), 1),
@@ -92,7 +94,7 @@ def models(shop):
     ]
     found = "SELECT customer_id, name, orders, first_order, amount, place FROM shop.customers ORDER BY place"
     equal(shop.rows(found), expected, "rows of a table")
-    equal(shop.types("contracted"), {"id": "BIGINT", "name": "STRING", "price": "DECIMAL(10, 2)"}, "a contract")
+    equal(shop.types("typed"), {"id": "BIGINT", "name": "STRING", "price": "DECIMAL(10, 2)"}, "types of a table")
 
 
 def incremental(shop):
@@ -103,6 +105,10 @@ def incremental(shop):
     for _ in range(2):
         shop.succeed(*later)
         equal(shop.rows(orders), [*first, (5, None), (6, Decimal("0.05"))], "rows that were added")
+    shop.succeed("run", "--select", "evolving")
+    evolved = [("Ada", Date(2024, 1, 5)), ("Ada", None), ("O'Brien, Pat", Date(2024, 1, 20)), ("O'Brien, Pat", None)]
+    equal(shop.rows("SELECT name, joined FROM shop_marts.evolving ORDER BY 1, 2"), evolved, "a column that came later")
+    equal(shop.rows("SELECT model FROM shop.audit"), [("evolving",), ("evolving",)], "rows of a hook")
     shop.succeed("run", "--select", "orders", "--full-refresh")
     equal(shop.rows(orders), first, "a full refresh")
     # The strategy needs DELETE, and sends it together with the INSERT.

@@ -7,10 +7,9 @@ import json
 import os
 import sys
 import tempfile
-import urllib.parse
 
 from checks import check, equal, raised
-from environments import enter
+from environments import connect, engine_address, enter
 
 UTC, Date, Decimal = datetime.timezone.utc, datetime.date, decimal.Decimal
 QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL", "LOAD__RAISE_ON_MAX_RETRIES": "1"}
@@ -50,17 +49,15 @@ class Lake:
     """A server, and the folder where pipelines keep their state."""
 
     def __init__(self, url, folder):
-        import adbc_driver_flightsql.dbapi as flight_sql
-
-        self.host = urllib.parse.urlsplit(url).netloc
+        self.url = url
         self.folder = folder
-        self.connection = flight_sql.connect(f"grpc://{self.host}", autocommit=True)
+        self.connection = connect(url)
 
     def pipeline(self, name, state="first"):
         import dlt
 
         # dlt wants a database in the address; the dialect ignores it.
-        destination = dlt.destinations.sqlalchemy(f"adbc+flightsql://{self.host}/watershed?tls=false")
+        destination = dlt.destinations.sqlalchemy(engine_address(self.url, "watershed"))
         folder = f"{self.folder}/{state}"
         return dlt.pipeline(name, destination=destination, dataset_name="lake", pipelines_dir=folder)
 
@@ -177,14 +174,13 @@ def refusals(lake):
 
 def ingest(lake):
     """A destination that ingests each file as a whole. It knows `append` and `replace`; what is nested becomes JSON."""
-    import adbc_driver_flightsql.dbapi as flight_sql
     import dlt
     import pyarrow.parquet
 
     @dlt.destination(name="watershed", loader_file_format="parquet", batch_size=0, naming_convention="snake_case")
     def watershed(path, table):
         mode = "replace" if table["write_disposition"] == "replace" else "create_append"
-        with flight_sql.connect(f"grpc://{lake.host}", autocommit=True) as connection, connection.cursor() as cursor:
+        with connect(lake.url) as connection, connection.cursor() as cursor:
             rows = pyarrow.parquet.read_table(path)
             cursor.adbc_ingest(table["name"], rows, mode=mode, db_schema_name="ingested")
 

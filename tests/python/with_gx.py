@@ -4,11 +4,10 @@ folder of an environment, made if this is the first to ask; without the folder, 
 import logging
 import os
 import sys
-import urllib.parse
 import warnings
 
 from checks import check, equal, raised
-from environments import enter
+from environments import connect, engine_address, enter
 
 PEOPLE = [
     "DROP TABLE IF EXISTS people",
@@ -193,19 +192,17 @@ def checkpoint(gx, gxe, context, definition):
 def main(url):
     warnings.simplefilter("ignore")
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import adbc_driver_flightsql.dbapi as flight_sql
     import great_expectations as gx
     import great_expectations.expectations as gxe
 
     logging.disable(logging.WARNING)
-    host = urllib.parse.urlsplit(url).netloc
-    with flight_sql.connect(f"grpc://{host}", autocommit=True) as connection:
+    with connect(url) as connection:
         for sql in PEOPLE:
             with connection.cursor() as cursor:
                 cursor.execute(sql)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    source = context.data_sources.add_sql("watershed", connection_string=f"adbc+flightsql://{host}/?tls=false")
+    source = context.data_sources.add_sql("watershed", connection_string=engine_address(url))
     asset = source.add_table_asset("people", table_name="people", schema_name="public")
     definition = asset.add_batch_definition_whole_table("all")
     batch = definition.get_batch()
