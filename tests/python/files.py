@@ -113,7 +113,7 @@ def hive(server, folder):
         server.table(f"hive_{name}", root, "PARQUET", f"(n BIGINT, {name} {kind})", f"PARTITIONED BY ({name})")
         duck = {"STRING": "VARCHAR"}.get(kind, kind)
         source = f"read_parquet('{root}/*/*.parquet', hive_partitioning = true, hive_types = {{'{name}': '{duck}'}})"
-        server.check(f"SELECT n, {name} FROM hive_{name}", duckdb.sql(f"SELECT n, {name} FROM {source}").fetchall())
+        server.check(f"SELECT n, {name} FROM hive_{name}", duckdb.sql(f'SELECT n, "{name}" FROM {source}').fetchall())
         for condition in [*filters, "IS NULL", "IS NOT NULL"]:
             for query in [
                 "SELECT n, {0} FROM {1} WHERE {0} {2}",
@@ -121,7 +121,7 @@ def hive(server, folder):
                 "SELECT count(*) FROM {1} WHERE {0} {2} OR n = 0",
                 "SELECT {0}, count(*) FROM {1} WHERE NOT ({0} {2}) GROUP BY {0}",
             ]:
-                expected = duckdb.sql(query.format(name, source, condition)).fetchall()
+                expected = duckdb.sql(query.format(f'"{name}"', source, condition)).fetchall()
                 server.check(query.format(name, f"hive_{name}", condition), expected)
     root = folder / "hive" / "two"
     for year, month in [("2024", "01"), ("2024", "12"), ("2025", "01")]:

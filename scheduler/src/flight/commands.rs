@@ -26,7 +26,7 @@ use watershed_core::{Error, SqlState};
 use super::auth::Claims;
 use super::encode::FlightStream;
 use super::front::{Front, Notices};
-use super::service::{Service, failed, no_foreign_keys, no_transaction, no_transactions, sent};
+use super::service::{Service, failed, no_foreign_keys, no_transaction, no_transactions, not_prepared, sent};
 use super::{actions, ingest, metadata, params};
 
 type Info = Result<Response<FlightInfo>, Status>;
@@ -103,7 +103,8 @@ impl FlightSqlService for Service {
         let statement = self
             .prepare(&caller, &command.query, transaction)
             .await
-            .map_err(failed)?;
+            .map_err(failed)
+            .map_err(not_prepared)?;
         let delivery = self.engine.delivery(caller.session).await.map_err(failed)?;
         self.prepared.create(&caller, statement, delivery).map_err(failed)
     }

@@ -8,7 +8,7 @@ use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
 use arrow_flight::sql::{Any, Command, CommandStatementQuery};
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, Ticket};
 use prost::Message;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use watershed_core::clock::Clock;
 use watershed_core::net::to_status;
 use watershed_core::{Error, Result, SqlState};
@@ -229,4 +229,18 @@ pub(super) fn no_foreign_keys() -> Result<RecordBatch> {
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 pub(super) fn failed(error: Error) -> Status {
     to_status(&error)
+}
+
+/// A statement that cannot be prepared. By UNIMPLEMENTED the driver manager of ADBC understands that nothing can be
+/// prepared here, and goes on without; the SQLSTATE stays.
+pub(super) fn not_prepared(status: Status) -> Status {
+    match status.code() {
+        Code::Unimplemented => Status::with_details_and_metadata(
+            Code::InvalidArgument,
+            status.message(),
+            bytes::Bytes::copy_from_slice(status.details()),
+            status.metadata().clone(),
+        ),
+        _ => status,
+    }
 }

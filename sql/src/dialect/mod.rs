@@ -12,6 +12,7 @@ mod external;
 mod grammar;
 mod grants;
 mod limits;
+mod materialized;
 mod parser;
 mod precedence;
 mod prefix;

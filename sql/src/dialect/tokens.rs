@@ -13,6 +13,7 @@ use super::error::{from_tokenizer, syntax};
 use super::exclude;
 use super::grammar::Grammar;
 use super::limits;
+use super::materialized;
 
 /// Tokens within all limits, parameters numbered, and how deep they nest.
 pub(crate) fn tokenize(sql: &str) -> Result<(Vec<TokenWithSpan>, usize)> {
@@ -23,6 +24,7 @@ pub(crate) fn tokenize(sql: &str) -> Result<(Vec<TokenWithSpan>, usize)> {
     let depth = limits::check_depth(&tokens)?;
     number_parameters(&mut tokens)?;
     exclude::take(&mut tokens);
+    materialized::take(&mut tokens);
     Ok((tokens, depth))
 }
 

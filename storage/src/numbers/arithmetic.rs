@@ -104,7 +104,7 @@ pub(super) struct CheckedArithmetic;
 
 impl AnalyzerRule for CheckedArithmetic {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|node| exprs::rewrite(node, &checked))
+        plan.transform_up_with_subqueries(|node| exprs::rewrite_down(node, &checked))
             .map(|transformed| transformed.data)
     }
 

@@ -4,8 +4,9 @@
 
 use std::hash::Hash;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::average::Avg;
 use datafusion::functions_aggregate::sum::Sum;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -19,6 +20,9 @@ use super::total::{DistinctAccumulator, Exact, ExactAccumulator};
 
 /// An aggregate of DataFusion that is exact for some types.
 pub(super) trait HasExact: AggregateUDFImpl + Hash + Eq + Default + 'static {
+    /// Whether it is NULL, a BIGINT, over NULLs that have no type, which DataFusion refuses.
+    const TAKES_UNTYPED: bool;
+
     /// How it is computed over values of a type; none where DataFusion computes it. The result is of the second
     /// type.
     fn exact(input: &DataType, output: &DataType) -> Option<Exact>;
@@ -28,6 +32,8 @@ pub(super) trait HasExact: AggregateUDFImpl + Hash + Eq + Default + 'static {
 }
 
 impl HasExact for Sum {
+    const TAKES_UNTYPED: bool = true;
+
     fn exact(input: &DataType, output: &DataType) -> Option<Exact> {
         Exact::sum(input, output)
     }
@@ -38,6 +44,8 @@ impl HasExact for Sum {
 }
 
 impl HasExact for Avg {
+    const TAKES_UNTYPED: bool = false;
+
     fn exact(input: &DataType, _: &DataType) -> Option<Exact> {
         matches!(input, DataType::Decimal128(_, _)).then(|| Exact::average(input))
     }
@@ -74,9 +82,13 @@ impl<B: HasExact> AggregateUDFImpl for Exactly<B> {
     }
 
     fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        match args.first().and_then(B::result) {
-            Some(kind) => Ok(kind),
-            None => self.builtin.return_type(args),
+        match args.first() {
+            // A value without a type, as a parameter is before one is bound.
+            Some(DataType::Null) if B::TAKES_UNTYPED => Ok(DataType::Int64),
+            input => match input.and_then(B::result) {
+                Some(kind) => Ok(kind),
+                None => self.builtin.return_type(args),
+            },
         }
     }
 
@@ -93,6 +105,7 @@ impl<B: HasExact> AggregateUDFImpl for Exactly<B> {
         match exact::<B>(&args) {
             Some(exact) if args.is_distinct => Ok(Box::new(DistinctAccumulator::new(exact, args)?)),
             Some(exact) => Ok(Box::new(ExactAccumulator::new(exact))),
+            None if B::TAKES_UNTYPED && is_untyped(&args) => Ok(Box::new(Untyped)),
             None => self.builtin.accumulator(args),
         }
     }
@@ -100,7 +113,9 @@ impl<B: HasExact> AggregateUDFImpl for Exactly<B> {
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
         match exact::<B>(&args) {
             Some(_) => !args.is_distinct,
-            None => self.builtin.groups_accumulator_supported(args),
+            None => {
+                !(B::TAKES_UNTYPED && is_untyped(&args)) && self.builtin.groups_accumulator_supported(args)
+            }
         }
     }
 
@@ -114,6 +129,7 @@ impl<B: HasExact> AggregateUDFImpl for Exactly<B> {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         match exact::<B>(&args) {
             Some(exact) if !args.is_distinct => Ok(Box::new(ExactAccumulator::new(exact))),
+            None if B::TAKES_UNTYPED && is_untyped(&args) => Ok(Box::new(Untyped)),
             _ => self.builtin.create_sliding_accumulator(args),
         }
     }
@@ -132,5 +148,45 @@ impl<B: HasExact> AggregateUDFImpl for Exactly<B> {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.builtin.documentation()
+    }
+}
+
+fn is_untyped(args: &AccumulatorArgs<'_>) -> bool {
+    args.expr_fields
+        .first()
+        .is_some_and(|field| field.data_type().is_null())
+}
+
+/// The sum of NULLs that have no type.
+#[derive(Debug)]
+struct Untyped;
+
+impl Accumulator for Untyped {
+    fn update_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(ScalarValue::Int64(None))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![ScalarValue::Int64(None)])
+    }
+
+    fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
     }
 }

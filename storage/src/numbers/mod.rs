@@ -18,6 +18,7 @@ mod floats;
 mod groups;
 mod instants;
 mod keys;
+mod kinds;
 mod narrow;
 mod one_float;
 mod rounding;

@@ -1,5 +1,6 @@
 //! Windows that DataFusion refuses, as those that it computes.
 
+mod case_keys;
 mod exclusion;
 mod frame;
 mod peers;
@@ -18,6 +19,7 @@ pub(crate) fn with_rules(mut builder: SessionStateBuilder) -> SessionStateBuilde
     if let Some(analyzer) = builder.analyzer() {
         analyzer.rules.insert(0, Arc::new(peers::PeerFrames));
         analyzer.rules.push(Arc::new(recomputed::RecomputedFrames));
+        analyzer.rules.push(Arc::new(case_keys::CaseKeys));
     }
     builder
 }

@@ -20,6 +20,28 @@ use super::exclusion::Exclusion;
 use super::frame::{self, Make, Shape};
 use crate::numbers::exprs;
 
+/// Aggregates that add up floats.
+const FLOAT_SUMS: [&str; 18] = [
+    "avg",
+    "corr",
+    "covar_pop",
+    "covar_samp",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+    "stddev",
+    "stddev_pop",
+    "sum",
+    "var",
+    "var_pop",
+];
+
 /// Has to run after types are coerced, as a call is then one of a function that takes all types.
 #[derive(Debug)]
 pub(super) struct RecomputedFrames;
@@ -93,6 +115,12 @@ fn can_move(aggregate: &Arc<AggregateUDF>, call: &WindowFunction, schema: &DFSch
     let params = &call.params;
     if params.window_frame.is_ever_expanding() {
         return Ok(true);
+    }
+    for arg in &params.args {
+        // Taking a float back from a sum leaves what it swallowed, and takes no infinity and no NaN back.
+        if FLOAT_SUMS.contains(&aggregate.name()) && arg.get_type(schema)?.is_floating() {
+            return Ok(false);
+        }
     }
     let mut args: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
     let mut fields: Vec<FieldRef> = Vec::new();

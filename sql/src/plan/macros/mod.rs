@@ -2,6 +2,8 @@
 //! expressions over their arguments. They are written out before a query is planned, so that all that is
 //! done with the expressions is done with these.
 
+mod arguments;
+mod filtered;
 mod list;
 mod parts;
 mod path;
@@ -56,6 +58,9 @@ impl VisitorMut for Expand {
         {
             *expr = expanded;
         }
+        if let Expr::Function(function) = expr {
+            filtered::shield(function);
+        }
         ControlFlow::Continue(())
     }
 }
@@ -71,7 +76,7 @@ fn expanded(function: &mut Function) -> Option<Expr> {
     if name == "struct_pack" {
         return packed(function);
     }
-    order_arguments(&name, function);
+    arguments::order_arguments(&name, function);
     let args = arguments(function)?;
     if let Some(written) = parts::written(&name, function, &args) {
         return Some(written);
@@ -80,7 +85,11 @@ fn expanded(function: &mut Function) -> Option<Expr> {
         return written(&name, template, args, function);
     }
     if name == "encode" {
-        padded(function);
+        arguments::padded(function);
+        return None;
+    }
+    if name == "regexp_replace" {
+        arguments::plain_dollars(function);
         return None;
     }
     if name == "decode" && args.len() > 2 {
@@ -265,29 +274,6 @@ fn within_group(name: &str, function: &mut Function) -> Option<Expr> {
     };
     list.args.insert(0, column);
     Some(Expr::Function(call))
-}
-
-/// DataFusion's `base64` is without the padding that the standard has.
-fn padded(function: &mut Function) {
-    if let FunctionArguments::List(list) = &mut function.args
-        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(format)))) = list.args.get_mut(1)
-        && let Value::SingleQuotedString(text) = &mut format.value
-        && text.eq_ignore_ascii_case("base64")
-    {
-        "base64pad".clone_into(text);
-    }
-}
-
-/// `listagg(x, ',') WITHIN GROUP (ORDER BY y)` is `string_agg(x, ',' ORDER BY y)`.
-fn order_arguments(name: &str, function: &mut Function) {
-    let ordered = ["array_agg", "list", "listagg", "string_agg"].contains(&name);
-    if ordered
-        && !function.within_group.is_empty()
-        && let FunctionArguments::List(list) = &mut function.args
-    {
-        let order = std::mem::take(&mut function.within_group);
-        list.clauses.push(FunctionArgumentClause::OrderBy(order));
-    }
 }
 
 /// `decode(value, a, x, b, y, …, otherwise)`.

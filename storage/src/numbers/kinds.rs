@@ -1,0 +1,38 @@
+//! The types of expressions before they are coerced.
+
+use arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
+use datafusion::logical_expr::{Expr, ExprSchemable};
+
+/// The type of an expression. That of CASE is the one that its results become, where DataFusion says the type of
+/// the first until they are coerced.
+pub(super) fn kind_of(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    match expr {
+        Expr::Alias(alias) => kind_of(&alias.expr, schema),
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+            let kinds: Option<Vec<_>> = results
+                .chain(case.else_expr.as_deref())
+                .map(|result| kind_of(result, schema))
+                .collect();
+            let mut kinds = kinds?;
+            kinds.retain(|kind| *kind != DataType::Null);
+            let numbers = kinds.iter().all(DataType::is_numeric);
+            let first = kinds.first()?.clone();
+            if !numbers || kinds.iter().all(|kind| *kind == first) {
+                return expr.get_type(schema).ok();
+            }
+            kinds.into_iter().try_fold(first, |all, kind| wider(&all, &kind))
+        }
+        other => other.get_type(schema).ok(),
+    }
+}
+
+/// The type of numbers that two types of numbers become.
+fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
+    match a.is_floating() != b.is_floating() && (a.is_decimal() || b.is_decimal()) {
+        true => Some(DataType::Float64),
+        false => type_union_resolution(&[a.clone(), b.clone()]),
+    }
+}
