@@ -62,11 +62,6 @@ fn adbc_incremental() {
 }
 
 #[test]
-fn files() {
-    against_a_cluster("files.py");
-}
-
-#[test]
 fn frames() {
     against_a_cluster("frames.py");
     against_a_cluster("frames_write.py");

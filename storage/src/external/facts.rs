@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, ScalarValue, Statistics, exec_err};
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::SessionState;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -18,7 +18,7 @@ use watershed_core::error::{Error, Result, SqlState};
 
 use super::memory::{Columns, Memory, Version};
 use super::place::Place;
-use crate::error::from_datafusion;
+use crate::error::{from_datafusion, into_datafusion};
 
 /// Files that are looked into at a time.
 const AT_A_TIME: usize = 32;
@@ -100,7 +100,12 @@ async fn read(
     let footer = async { Ok((reader.fetch_metadata().await?, reader.fetch_schema().await?)) };
     // The reader panics at some lengths that a damaged footer has.
     let footer = AssertUnwindSafe(footer).catch_unwind().await;
-    let footer = footer.unwrap_or_else(|_| exec_err!("its footer is damaged"));
+    let footer = footer.unwrap_or_else(|_| {
+        Err(into_datafusion(Error::new(
+            SqlState::DataCorrupted,
+            "its footer is damaged",
+        )))
+    });
     let (metadata, schema) = footer.map_err(failed)?;
     let mut schema: SchemaRef = Arc::new(schema);
     {

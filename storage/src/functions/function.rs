@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -96,6 +97,13 @@ impl ScalarUDFImpl for Function {
             Some((_, result)) => Ok(result),
             None => Err(into_datafusion(self.refuse(given))),
         }
+    }
+
+    // Without a type of its own a comparison of the result has no known order, not even below a sort by it.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let given: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
+        let result = (self.types)(&given).map_or(DataType::Null, |(_, result)| result);
+        Interval::make_unbounded(&result)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -14,6 +14,7 @@ use datafusion::common::cast::as_float64_array;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, internal_err};
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
@@ -195,6 +196,12 @@ impl ScalarUDFImpl for Checked {
             self.return_type(&types)?,
             nullable,
         )))
+    }
+
+    // Without a type of its own a comparison of the result has no known order, not even below a sort by it.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let given: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
+        Interval::make_unbounded(&self.return_type(&given)?)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

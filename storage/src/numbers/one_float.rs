@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -71,6 +72,14 @@ impl ScalarUDFImpl for OneFloat {
                 let (kind, nullable) = (field.data_type().clone(), field.is_nullable());
                 Ok(Arc::new(Field::new(self.name, kind, nullable)))
             }
+            _ => internal_err!("{} takes one argument", self.name),
+        }
+    }
+
+    // Without a type of its own a comparison of the result has no known order, not even below a sort by it.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        match inputs {
+            [input] => Interval::make_unbounded(&input.data_type()),
             _ => internal_err!("{} takes one argument", self.name),
         }
     }

@@ -235,12 +235,13 @@ fn parts(
     exclusion: Exclusion,
     keys: &[ArrayRef],
 ) -> Result<Vec<Range<usize>>> {
+    let nothing = row..row;
     let excluded = match exclusion {
-        Exclusion::CurrentRow => vec![row..row + 1],
-        Exclusion::Group => vec![peers(frame, row, keys)?],
+        Exclusion::CurrentRow => [row..row + 1, nothing],
+        Exclusion::Group => [peers(frame, row, keys)?, nothing],
         Exclusion::Ties => {
             let peers = peers(frame, row, keys)?;
-            vec![peers.start..row, row + 1..peers.end]
+            [peers.start..row, row + 1..peers.end]
         }
     };
     let mut parts = vec![frame.clone()];
@@ -314,11 +315,11 @@ mod tests {
         check(0..5, 2, Exclusion::CurrentRow, &[0..2, 3..5]);
         check(0..5, 2, Exclusion::Group, &[0..1, 4..5]);
         check(0..5, 2, Exclusion::Ties, &[0..1, 2..3, 4..5]);
-        check(0..2, 2, Exclusion::Ties, &[0..1]);
-        check(3..5, 1, Exclusion::Group, &[4..5]);
+        check(0..2, 2, Exclusion::Ties, std::slice::from_ref(&(0..1)));
+        check(3..5, 1, Exclusion::Group, std::slice::from_ref(&(4..5)));
         check(0..1, 0, Exclusion::CurrentRow, &[]);
         assert!(parts(&(0..3), 1, Exclusion::Group, &[]).unwrap().is_empty());
         let alone = parts(&(0..3), 1, Exclusion::Ties, &[]).unwrap();
-        assert_eq!(alone, vec![1..2]);
+        assert_eq!(alone.as_slice(), std::slice::from_ref(&(1..2)));
     }
 }

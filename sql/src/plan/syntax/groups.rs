@@ -173,12 +173,9 @@ fn at_position(expr: &Expr, projection: &[SelectItem]) -> Option<Expr> {
     let Value::Number(number, _) = &value.value else {
         return None;
     };
-    let known = projection.iter().map_while(|item| match item {
+    let mut known = projection.iter().map_while(|item| match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
         _ => None,
     });
-    known
-        .skip(number.parse::<usize>().ok()?.checked_sub(1)?)
-        .next()
-        .cloned()
+    known.nth(number.parse::<usize>().ok()?.checked_sub(1)?).cloned()
 }

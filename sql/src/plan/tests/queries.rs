@@ -234,7 +234,7 @@ async fn columns_may_be_called_the_same() {
 
 #[tokio::test]
 async fn columns_are_named_by_the_text_of_their_expressions() {
-    let mut fixture = Fixture::new().await;
+    let fixture = Fixture::new().await;
     let plan = fixture
         .plan(
             "SELECT COUNT_IF(k > 1), max_by(k, t.v), 1.0/0, COALESCE(k, 0), (SELECT count(*) FROM (VALUES (1)) u(k) \
