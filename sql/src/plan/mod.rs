@@ -24,6 +24,7 @@ mod patterns;
 mod power;
 mod principals;
 mod query;
+mod registered;
 mod routines;
 mod rows;
 mod scopes;

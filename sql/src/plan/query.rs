@@ -18,8 +18,8 @@ use watershed_storage::error::from_datafusion;
 
 use super::names::{self, Expanding, Names};
 use super::{
-    PlanContext, distinct_names, error, groupings, macros, numerals, parameters, patterns, set_operations,
-    subquery, syntax, temporal, totals, units, values, wide,
+    PlanContext, distinct_names, error, groupings, macros, numerals, parameters, patterns, registered,
+    set_operations, subquery, syntax, temporal, totals, units, values, wide,
 };
 use crate::catalog::Object;
 use crate::dialect::with_room;
@@ -164,7 +164,8 @@ pub(super) fn finish(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<Log
 /// Set operations and subqueries as joins, totals without groups, and times in the session's zone.
 pub(super) fn temporal(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<LogicalPlan> {
     with_room(|| {
-        set_operations::rewrite(plan)
+        registered::rewrite(plan, context.state)
+            .and_then(set_operations::rewrite)
             .and_then(totals::rewrite)
             .and_then(|plan| subquery::rewrite(plan, context.state))
             .and_then(groupings::rewrite)
