@@ -56,7 +56,8 @@ pub(crate) fn split(name: &str) -> Option<(&str, Exclusion)> {
     Some((name, Exclusion::named(exclusion)?))
 }
 
-fn is_word(token: &Token, wanted: &str) -> bool {
+/// Whether a token is a word without quotes.
+pub(super) fn is_word(token: &Token, wanted: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
 }
 

@@ -3,6 +3,8 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::exclude::is_word;
+
 /// Takes the hints out of a text.
 pub(super) fn take(tokens: &mut Vec<TokenWithSpan>) {
     if !tokens.iter().any(|token| is_word(&token.token, "MATERIALIZED")) {
@@ -37,13 +39,12 @@ pub(super) fn take(tokens: &mut Vec<TokenWithSpan>) {
             hints.push(*index);
         }
     }
+    // The hints are in the order of the tokens.
+    let mut hints = hints.into_iter().peekable();
     let mut index = 0;
     tokens.retain(|_| {
+        let is_hint = hints.next_if_eq(&index).is_some();
         index += 1;
-        !hints.contains(&(index - 1))
+        !is_hint
     });
-}
-
-fn is_word(token: &Token, wanted: &str) -> bool {
-    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
 }

@@ -25,14 +25,18 @@ pub(super) fn marked(query: &Query, names: &Names<'_>) -> Option<Query> {
     let SetExpr::Select(select) = query.body.as_ref() else {
         return None;
     };
-    let by_position = match query.order_by.as_ref().map(|order| &order.kind) {
-        None => false,
-        Some(OrderByKind::Expressions(keys)) => {
-            keys.iter().any(|key| matches!(key.expr, ast::Expr::Value(_)))
-        }
-        Some(OrderByKind::All(_)) => true,
+    // A position counts the columns, and a window or an aggregate would be one more column of the input.
+    let by_columns = match query.order_by.as_ref().map(|order| &order.kind) {
+        None => true,
+        Some(OrderByKind::Expressions(keys)) => keys.iter().all(|key| {
+            matches!(
+                key.expr,
+                ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_)
+            )
+        }),
+        Some(OrderByKind::All(_)) => false,
     };
-    if by_position || !is_all(select) || columns(select, names) < COLUMNS {
+    if !by_columns || !is_all(select) || columns(select, names) < COLUMNS {
         return None;
     }
     let mut query = query.clone();

@@ -139,6 +139,9 @@ async fn delta_tables_of_others() {
         .await
         .unwrap();
     assert_eq!(answer, ["10|4|2024-01-01"]);
+    // Its files are no rows by themselves.
+    let error = refused(&fixture, definition(ExternalFormat::Parquet, &location)).await;
+    assert_eq!(error.code(), SqlState::WrongObjectType, "{error:?}");
     // It is read as it is now.
     let (files, rows) = fixture.write(&layout, vec![batch(10, 5, 0)]).await.unwrap();
     fixture.commit(&layout, files, rows, statement()).await.unwrap();

@@ -20,26 +20,17 @@ use super::exclusion::Exclusion;
 use super::frame::{self, Make, Shape};
 use crate::numbers::exprs;
 
-/// Aggregates that add up floats.
-const FLOAT_SUMS: [&str; 18] = [
-    "avg",
-    "corr",
-    "covar_pop",
-    "covar_samp",
-    "regr_avgx",
-    "regr_avgy",
-    "regr_count",
-    "regr_intercept",
-    "regr_r2",
-    "regr_slope",
-    "regr_sxx",
-    "regr_sxy",
-    "regr_syy",
-    "stddev",
-    "stddev_pop",
-    "sum",
-    "var",
-    "var_pop",
+/// Aggregates of floats that take rows back exactly, as they compare or count values. All others add up: a float
+/// that is taken back from a sum leaves what it swallowed, and an infinity or a NaN stays.
+const EXACT_OVER_FLOATS: [&str; 8] = [
+    "approx_distinct",
+    "count",
+    "max",
+    "median",
+    "min",
+    "mode",
+    "percentile_cont",
+    "quantile_disc",
 ];
 
 /// Has to run after types are coerced, as a call is then one of a function that takes all types.
@@ -117,8 +108,7 @@ fn can_move(aggregate: &Arc<AggregateUDF>, call: &WindowFunction, schema: &DFSch
         return Ok(true);
     }
     for arg in &params.args {
-        // Taking a float back from a sum leaves what it swallowed, and takes no infinity and no NaN back.
-        if FLOAT_SUMS.contains(&aggregate.name()) && arg.get_type(schema)?.is_floating() {
+        if !EXACT_OVER_FLOATS.contains(&aggregate.name()) && arg.get_type(schema)?.is_floating() {
             return Ok(false);
         }
     }

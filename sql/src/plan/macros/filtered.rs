@@ -17,6 +17,10 @@ pub(super) fn shield(call: &mut Function) {
     let FunctionArguments::List(list) = &mut call.args else {
         return;
     };
+    // With WITHIN GROUP the argument is a constant; keys of ORDER BY are compared with the argument.
+    if !call.within_group.is_empty() || !list.clauses.is_empty() {
+        return;
+    }
     let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))) = list.args.first_mut() else {
         return;
     };

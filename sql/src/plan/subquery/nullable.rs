@@ -20,7 +20,7 @@ pub(super) fn values(node: LogicalPlan, fresh: &mut Fresh<'_>) -> Result<Logical
         })
     })?;
     if changed.transformed {
-        // The nodes above are typed anew.
+        // Makes the caller recompute the schemas of the nodes above.
         fresh.last += 1;
     }
     Ok(changed.data)

@@ -88,3 +88,55 @@ fn large_queries_give_their_answers() {
         .join()
         .unwrap();
 }
+
+#[tokio::test]
+async fn all_columns_of_wide_tables() {
+    let mut fixture = Fixture::new().await;
+    let columns: Vec<String> = (0..300).map(|n| format!("{n} + v AS c{n}")).collect();
+    let create = format!(
+        "CREATE TABLE wide AS SELECT {} FROM (VALUES (0), (1000)) t(v)",
+        columns.join(", ")
+    );
+    fixture.all(&[create.as_str()]).await;
+    for (sql, width, first) in [
+        ("SELECT * FROM wide ORDER BY c5 DESC LIMIT 1", 300, "1000"),
+        ("SELECT * FROM wide WHERE c7 = 7", 300, "0"),
+        (
+            "SELECT * FROM wide ORDER BY row_number() OVER (ORDER BY c1 DESC) LIMIT 1",
+            300,
+            "1000",
+        ),
+        ("SELECT * FROM wide ORDER BY 1 LIMIT 1", 300, "0"),
+        (
+            "SELECT * FROM wide a JOIN wide b ON a.c1 = b.c1 WHERE a.c0 = 0",
+            600,
+            "0",
+        ),
+    ] {
+        let plan = fixture.plan(sql).await.unwrap();
+        assert_eq!(plan.schema().fields().len(), width, "{sql}");
+        let rows = fixture.run(sql).await.unwrap();
+        assert_eq!(rows.len(), 1, "{sql}");
+        assert!(rows[0].starts_with(&format!("{first}|")), "{sql}: {}", rows[0]);
+    }
+    assert!(
+        fixture
+            .plan("SELECT * FROM wide ORDER BY count(*)")
+            .await
+            .is_err()
+    );
+    // More columns than one scan summarizes, in their order.
+    let rows = fixture
+        .run("SUMMARIZE SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17 FROM wide")
+        .await
+        .unwrap();
+    let names: Vec<&str> = rows.iter().filter_map(|row| row.split('|').next()).collect();
+    let expected: Vec<String> = (0..18).map(|n| format!("c{n}")).collect();
+    assert_eq!(names, expected);
+    assert!(
+        fixture
+            .plan("SUMMARIZE SELECT a.*, b.* FROM wide a, wide b")
+            .await
+            .is_err()
+    );
+}
