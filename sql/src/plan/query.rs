@@ -138,11 +138,12 @@ fn to_logical(
         if let Ok(plan) = planned
             && let Some(plan) = wide::with_columns(plan)?
         {
-            return values::retype(plan);
+            return registered::rewrite(values::retype(plan)?, names);
         }
     }
     let statement = ast::Statement::Query(query);
-    values::retype(planner_of(names).sql_statement_to_plan_with_context(statement, planner)?)
+    let plan = planner_of(names).sql_statement_to_plan_with_context(statement, planner)?;
+    registered::rewrite(values::retype(plan)?, names)
 }
 
 /// The planner of DataFusion, with our options.
@@ -164,8 +165,7 @@ pub(super) fn finish(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<Log
 /// Set operations and subqueries as joins, totals without groups, and times in the session's zone.
 pub(super) fn temporal(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<LogicalPlan> {
     with_room(|| {
-        registered::rewrite(plan, context.state)
-            .and_then(set_operations::rewrite)
+        set_operations::rewrite(plan)
             .and_then(totals::rewrite)
             .and_then(|plan| subquery::rewrite(plan, context.state))
             .and_then(groupings::rewrite)

@@ -1,23 +1,24 @@
-//! Functions that DataFusion's planner takes by itself, as those of the session with the same names: plans find
+//! Functions that DataFusion's planner takes by itself, as those that a statement finds by the same names: plans find
 //! functions by name where they are decoded.
-
-use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::ContextProvider as _;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-pub(super) fn rewrite(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+use super::names::Names;
+
+/// Replaces the functions of a plan that are others than a statement would find.
+pub(super) fn rewrite(plan: LogicalPlan, names: &Names<'_>) -> Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|node| {
         let node = node.map_expressions(|expr| {
             expr.transform_up(|expr| {
                 let Expr::ScalarFunction(mut call) = expr else {
                     return Ok(Transformed::no(expr));
                 };
-                let changed = match state.scalar_functions().get(call.func.name()) {
-                    Some(own) if *own != call.func => {
-                        call.func = Arc::clone(own);
+                let changed = match names.get_function_meta(call.func.name()) {
+                    Some(own) if own != call.func => {
+                        call.func = own;
                         true
                     }
                     _ => false,
