@@ -104,7 +104,7 @@ impl FlightSqlService for Service {
             .prepare(&caller, &command.query, transaction)
             .await
             .map_err(failed)
-            .map_err(not_prepared)?;
+            .map_err(|status| not_prepared(&command.query, status))?;
         let delivery = self.engine.delivery(caller.session).await.map_err(failed)?;
         self.prepared.create(&caller, statement, delivery).map_err(failed)
     }

@@ -231,11 +231,12 @@ pub(super) fn failed(error: Error) -> Status {
     to_status(&error)
 }
 
-/// A statement that cannot be prepared. By UNIMPLEMENTED the driver manager of ADBC understands that nothing can be
-/// prepared here, and goes on without; the SQLSTATE stays.
-pub(super) fn not_prepared(status: Status) -> Status {
+/// The status of a statement that cannot be prepared. From UNIMPLEMENTED the ADBC driver manager concludes that the
+/// server prepares no statements, and goes on without; the parameters then fail with an error of the driver in place
+/// of ours. So a SQL text that may hold parameters fails with INVALID_ARGUMENT. The SQLSTATE stays.
+pub(super) fn not_prepared(sql: &str, status: Status) -> Status {
     match status.code() {
-        Code::Unimplemented => Status::with_details_and_metadata(
+        Code::Unimplemented if sql.contains(['?', '$']) => Status::with_details_and_metadata(
             Code::InvalidArgument,
             status.message(),
             bytes::Bytes::copy_from_slice(status.details()),
