@@ -123,6 +123,31 @@ fn more_than_memory() {
     cluster.assert_goes_on();
 }
 
+/// Statements that take long to plan end when their time is up, and the processes respond to others meanwhile.
+#[test]
+fn planning_ends_in_time() {
+    let cluster = Cluster::start(&Options::executors(1));
+    let sums: Vec<_> = (0..4)
+        .map(|offset| {
+            let mut session = cluster.session();
+            session.run("SET statement_timeout = '500ms'");
+            let sum = "n + ".repeat(300 + offset);
+            let sql =
+                format!("SELECT max({sum} 0) FROM (SELECT value AS n FROM generate_series(1, 10)) AS t");
+            thread::spawn(move || session.fails(&sql, "57014"))
+        })
+        .collect();
+    let mut session = cluster.session();
+    assert_eq!(session.value("SELECT 1"), "1");
+    let in_time = sums.iter().any(|sum| !sum.is_finished());
+    assert!(in_time, "the statement waited for the others");
+    for sum in sums {
+        let text = sum.join().unwrap();
+        assert!(text.contains("statement_timeout"), "{text}");
+    }
+    cluster.assert_goes_on();
+}
+
 /// Deep enough to trouble what carries plans between processes, and yet to be answered.
 #[test]
 fn nesting_within_the_limit_is_answered_on_every_path() {

@@ -16,13 +16,14 @@
 //! It is *not* an engine: nothing here knows SQL, DataFusion or Delta.
 //!
 //! Reading order: [`error`], [`id`], [`shard`], [`settings`], [`clock`], [`store`], [`net`],
-//! [`partial`], [`cluster`], [`telemetry`].
+//! [`partial`], [`cluster`], [`interrupt`], [`telemetry`].
 
 pub mod clock;
 pub mod cluster;
 pub mod duration;
 pub mod error;
 pub mod id;
+pub mod interrupt;
 pub mod net;
 pub mod partial;
 pub mod settings;

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Ballista's scheduler complains of jobs that are taken from it, which happens whenever one is
 /// cancelled or run again; what matters of it is told by the statement.
-const DEFAULT_FILTER: &str = "warn,ballista_scheduler=off";
+const DEFAULT_FILTER: &str = "warn,ballista_scheduler=off,datafusion_datasource=error";
 
 /// Starts logging to standard error. `WATERSHED_LOG` filters as `RUST_LOG` does; without it
 /// warnings are shown.

@@ -11,10 +11,11 @@ use watershed_core::{Error, Result, SqlState};
 use watershed_scheduler::process::Scheduler;
 
 use super::children::Children;
-use super::options::{CacheSizes, Common, WorkDir, asked_to_stop, write_ready_file};
+use super::options::{CacheSizes, Common, asked_to_stop, write_ready_file};
 use super::report::say;
 use super::scheduler::{Ports, start};
 use super::tls::{TlsOptions, dev_certificate};
+use super::work_dir::WorkDir;
 
 /// Executors that have not joined by then will not.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);

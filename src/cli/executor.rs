@@ -12,9 +12,10 @@ use watershed_core::{Error, Result, SqlState};
 use watershed_executor::{Joined, Options};
 
 use super::options::{
-    CacheSizes, Common, SECRET_VARIABLE, WorkDir, asked_to_stop, secret, stdin_ended, write_ready_file,
+    CacheSizes, Common, SECRET_VARIABLE, asked_to_stop, secret, stdin_ended, write_ready_file,
 };
 use super::report::say;
+use super::work_dir::WorkDir;
 
 /// Streams that are open at the end may take this long.
 const DRAIN: Duration = Duration::from_secs(5);

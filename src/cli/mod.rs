@@ -7,6 +7,7 @@ mod options;
 mod report;
 mod scheduler;
 mod tls;
+mod work_dir;
 
 use std::process::ExitCode;
 

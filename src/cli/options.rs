@@ -70,35 +70,6 @@ pub struct CacheSizes {
     pub data_cache_disk: usize,
 }
 
-/// A folder to work in, removed at the end where it is a temporary one.
-pub(super) enum WorkDir {
-    Given(PathBuf),
-    Temporary(tempfile::TempDir),
-}
-
-impl WorkDir {
-    pub(super) fn open(given: Option<&PathBuf>) -> Result<Self> {
-        match given {
-            Some(path) => Ok(Self::Given(path.clone())),
-            None => tempfile::Builder::new()
-                .prefix("watershed-")
-                .tempdir()
-                .map(Self::Temporary)
-                .map_err(|error| {
-                    Error::new(SqlState::IoError, "cannot create a folder to work in")
-                        .with_detail(error.to_string())
-                }),
-        }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        match self {
-            Self::Given(path) => path,
-            Self::Temporary(folder) => folder.path(),
-        }
-    }
-}
-
 fn bytes(text: &str) -> std::result::Result<usize, String> {
     parse_bytes(text)
         .and_then(|bytes| usize::try_from(bytes).ok())

@@ -12,11 +12,11 @@ use watershed_scheduler::auth::Policy;
 use watershed_scheduler::process;
 
 use super::options::{
-    Common, SECRET_VARIABLE, WorkDir, admin_password, asked_to_stop, check_open, secret, stdin_ended,
-    write_ready_file,
+    Common, SECRET_VARIABLE, admin_password, asked_to_stop, check_open, secret, stdin_ended, write_ready_file,
 };
 use super::report::say;
 use super::tls::TlsOptions;
+use super::work_dir::WorkDir;
 
 #[derive(Debug, Clone, Args)]
 pub struct SchedulerOptions {

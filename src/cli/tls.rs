@@ -10,7 +10,7 @@ use watershed_core::Result;
 use watershed_core::net::{DevCertificate, ServerTls};
 use watershed_core::store::StoreRoot;
 
-use super::options::WorkDir;
+use super::work_dir::WorkDir;
 
 /// A certificate that is given.
 #[derive(Debug, Clone, Args)]

@@ -200,6 +200,30 @@ def zones(connection):
     update(connection, "RESET timezone")
 
 
+def alike(connection):
+    """Values that are equal or displayed alike, but are not the same, have results of their own in all caches."""
+    for sql in ("SELECT count(*) FROM bound_pair WHERE ts <= ?", "SELECT extract(hour FROM ?), count(*) FROM bound_pair"):
+        update(connection, "CREATE OR REPLACE TABLE bound_pair AS SELECT 1 AS k, TIMESTAMP '2024-06-01 22:30:00' AS ts")
+        update(connection, "SET TIME ZONE 'Europe/Berlin'")
+        late = datetime.datetime(2024, 6, 1, 23, 30)
+        values = [late, late.replace(tzinfo=UTC)]
+        alone = []
+        for value in values:
+            update(connection, "SET watershed.result_cache = 'off'")
+            alone.append(rows(connection, sql, (value,)))
+        update(connection, "RESET watershed.result_cache")
+        check(alone[0] != alone[1], f"{sql}: {alone}")
+        for _ in range(2):
+            equal([rows(connection, sql, (value,)) for value in values], alone, sql)
+        update(connection, "RESET timezone")
+    for values in ((["a", "b"], ["a, b"]), (["a", ""], ["a", None]), ([None], [""])):
+        for _ in range(2):
+            for value in values:
+                found = rows(connection, "SELECT k, ? FROM bound_pair", (value,))
+                equal(found, [(1, value)], f"{value!r}")
+    update(connection, "DROP TABLE bound_pair")
+
+
 def main(url):
     with connect(url) as connection:
         create(connection)
@@ -211,6 +235,7 @@ def main(url):
         schemas(connection)
         many_rows(connection)
         zones(connection)
+        alike(connection)
         update(connection, "DROP TABLE bound")
 
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError, NullEquality};
 use datafusion::datasource::source_as_provider;
@@ -200,7 +201,7 @@ impl Encoder {
         exprs.iter().try_for_each(|expr| self.expression(expr, schema))
     }
 
-    /// Every part of an expression shows in its `Debug` form, and texts in it are quoted.
+    /// Every part of an expression shows in its `Debug` form, and strings in it are quoted, but not those in lists.
     fn expression(&mut self, expr: &Expr, schema: &DFSchema) -> Step {
         let mut stop = None;
         let plain = expr.clone().transform_up(|expr| {
@@ -210,6 +211,16 @@ impl Encoder {
                     Transformed::yes(Expr::Column(Column::new_unqualified(format!("#{place}"))))
                 }
                 Expr::Alias(alias) => Transformed::yes(*alias.expr),
+                Expr::Literal(value, _) if value.data_type().is_nested() => match nested(&value)? {
+                    Some(bytes) => Transformed::yes(Expr::Literal(ScalarValue::Binary(Some(bytes)), None)),
+                    None => {
+                        stop = Some(Stop::Bypass(format!(
+                            "values of type {} have no cache key",
+                            value.data_type()
+                        )));
+                        Transformed::no(Expr::Literal(value, None))
+                    }
+                },
                 Expr::ScalarSubquery(subquery) if subquery.outer_ref_columns.is_empty() => {
                     let mut inner = Encoder {
                         text: String::new(),
@@ -249,6 +260,19 @@ impl Encoder {
             }
         }
     }
+}
+
+/// The type and the value of a list, structure or map, so that no two are written alike. None if there is no such form.
+fn nested(value: &ScalarValue) -> datafusion::common::Result<Option<Vec<u8>>> {
+    let kind = value.data_type();
+    let mut bytes = format!("{kind:?}").into_bytes();
+    let fields = vec![SortField::new(kind)];
+    if !RowConverter::supports_fields(&fields) {
+        return Ok(None);
+    }
+    let rows = RowConverter::new(fields)?.convert_columns(&[value.to_array()?])?;
+    bytes.extend_from_slice(rows.row(0).as_ref());
+    Ok(Some(bytes))
 }
 
 fn is_column(expr: &Expr, schema: &DFSchema, place: usize) -> bool {

@@ -25,6 +25,7 @@ use watershed_core::id::TableId;
 use watershed_storage::table::ShardedTable;
 
 use super::fingerprint::Bypass;
+use crate::dispatch::physical;
 
 /// The plan, of tables at some version as long as they are those it was planned with.
 #[derive(Debug, Clone)]
@@ -49,18 +50,14 @@ impl Generic {
         }
         let (clocked, rules) = (functions.stable, state.optimizers());
         let plan = match clocked {
-            false => state.optimize(plan)?,
+            false => physical::optimize(state, plan)?,
             true => {
-                let options = state.config().options();
-                let plan = state
-                    .analyzer()
-                    .execute_and_check(plan.clone(), options, |_, _| {})?;
                 // What is computed once for several conditions is no part of any of them, and conditions on
                 // clocks have to stay conditions on columns.
                 let common = CommonSubexprEliminate::new();
                 let others = rules.iter().filter(|rule| rule.name() != common.name());
                 let optimizer = Optimizer::with_rules(others.cloned().collect());
-                optimizer.optimize(plan, &Moment { state, now: None }, |_, _| {})?
+                optimizer.optimize(plan.clone(), &Moment { state, now: None }, |_, _| {})?
             }
         };
         Ok(Ok(Self {
@@ -264,6 +261,15 @@ mod tests {
             .build()
     }
 
+    async fn typed(state: &SessionState, sql: &str) -> LogicalPlan {
+        let plan = state.create_logical_plan(sql).await.unwrap();
+        let options = state.config().options();
+        state
+            .analyzer()
+            .execute_and_check(plan, options, |_, _| {})
+            .unwrap()
+    }
+
     async fn rows(state: &SessionState, plan: &LogicalPlan) -> String {
         let planner = DefaultPhysicalPlanner::default();
         let plan = planner.create_physical_plan(plan, state).await.unwrap();
@@ -292,7 +298,7 @@ mod tests {
             "SELECT n FROM t ORDER BY at - now() LIMIT 2",
         ];
         for sql in queries {
-            let plan = state.create_logical_plan(sql).await.unwrap();
+            let plan = typed(&state, sql).await;
             let expected = state.optimize(&plan).unwrap();
             let generic = Generic::of(&plan, &state).unwrap().unwrap();
             assert!(generic.clocked, "{sql}");
@@ -317,7 +323,7 @@ mod tests {
             ),
             ("SELECT n FROM t WHERE now() > TIMESTAMP '2020-01-01'", ""),
         ] {
-            let plan = state.create_logical_plan(sql).await.unwrap();
+            let plan = typed(&state, sql).await;
             let generic = Generic::of(&plan, &state).unwrap().unwrap();
             let shown = generic
                 .at(&state, TimeDelta::zero())

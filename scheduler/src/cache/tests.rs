@@ -277,7 +277,12 @@ async fn print(sql: &str, at: &str, zone: &str) -> Result<Fingerprint, String> {
     let state = datafusion::execution::SessionStateBuilder::new_from_existing(context.state())
         .with_execution_props(props)
         .build();
-    fingerprint::of_plan(&plan, &state, &settings).unwrap()
+    let options = state.config().options();
+    let typed = state
+        .analyzer()
+        .execute_and_check(plan, options, |_, _| {})
+        .unwrap();
+    fingerprint::of_plan(&typed, &state, &settings).unwrap()
 }
 
 const NOON: &str = "2026-01-01T12:00:00Z";
@@ -306,6 +311,39 @@ async fn the_same_in_other_words_has_the_same_key() {
         first.key
     );
     assert!(!first.clocked && !first.momentary);
+}
+
+#[tokio::test]
+async fn nested_values_that_are_displayed_alike_have_keys_of_their_own() {
+    let values = [
+        "['a', 'b']",
+        "['a, b']",
+        "['']",
+        "[NULL]",
+        "[['a'], ['b']]",
+        "[['a', 'b']]",
+        "[['a'], ['[b]']]",
+        "[1]",
+        "[CAST(1 AS INT)]",
+        "[CAST('-0' AS DOUBLE)]",
+        "[CAST('0' AS DOUBLE)]",
+        "named_struct('a', 'x, b: y')",
+        "named_struct('a', 'x', 'b', 'y')",
+        "named_struct('c', 'x', 'b', 'y')",
+    ];
+    let mut keys = Vec::new();
+    for value in values {
+        let key = print(
+            &format!("SELECT a, {value} FROM (VALUES (1), (2)) AS t(a)"),
+            NOON,
+            "UTC",
+        )
+        .await
+        .unwrap()
+        .key;
+        assert!(!keys.contains(&key), "{value}");
+        keys.push(key);
+    }
 }
 
 #[tokio::test]

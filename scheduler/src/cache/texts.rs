@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -24,6 +25,8 @@ const MAX_TEXT: usize = 16 << 10;
 pub(crate) struct TextKey {
     text: String,
     parameters: Vec<ScalarValue>,
+    /// Of the parameters: instants with and without a zone are equal values to DataFusion.
+    kinds: Vec<DataType>,
     principal: String,
     schema: String,
     settings: Vec<(String, String)>,
@@ -46,6 +49,7 @@ impl TextKey {
         Some(Self {
             text: text.to_owned(),
             parameters: parameters.to_vec(),
+            kinds: parameters.iter().map(ScalarValue::data_type).collect(),
             principal: session.principal.name().to_owned(),
             schema: session.schema(),
             settings: settings

@@ -16,7 +16,7 @@ pub mod gather;
 mod measure;
 mod narrow;
 pub mod partial;
-mod physical;
+pub(crate) mod physical;
 pub mod release;
 pub mod staged;
 mod subquery;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::physical_expr::Partitioning;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -18,7 +18,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, Distribution, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
 };
 use watershed_storage::fragment::{probe_of, replace_probe};
 
@@ -110,6 +110,41 @@ pub(super) fn without_idle_sharing(plan: Plan) -> Result<Plan> {
             }
             None => Ok(Transformed::no(node)),
         }
+    })
+    .data()
+}
+
+/// The plan with the rows of what needs all of them in one place brought together, also where they are in one partition
+/// already. datafusion-distributed 4 makes tasks of such a node if a join beside it reads more files, and each task
+/// takes the rows that it has for all: a join of `(SELECT count(*) FROM a)` has a count for each task.
+pub(super) fn together(plan: Plan) -> Result<Plan> {
+    let mut joins = false;
+    plan.apply(|node| {
+        joins = joins || node.children().len() > 1;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if !joins {
+        return Ok(plan);
+    }
+    plan.transform_up(|node| {
+        // The sides of a join that are read whole are sent to all tasks.
+        let ([child], [Distribution::SinglePartition]) = (
+            &node.children()[..],
+            &node.input_distribution_requirements().into_per_child()[..],
+        ) else {
+            return Ok(Transformed::no(node));
+        };
+        if child.is::<CoalescePartitionsExec>() || child.is::<SortPreservingMergeExec>() {
+            return Ok(Transformed::no(node));
+        }
+        let child = Arc::clone(child);
+        let gathered: Plan = match child.output_ordering() {
+            Some(order) => Arc::new(SortPreservingMergeExec::new(order.clone(), child)),
+            None => Arc::new(CoalescePartitionsExec::new(child)),
+        };
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        node.replace_children(vec![gathered], options)
+            .map(Transformed::yes)
     })
     .data()
 }

@@ -1,7 +1,9 @@
 //! What ends a statement before its end: its time, someone who says so, a mistake of ours.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use watershed_core::interrupt::interruptible;
 use watershed_core::{Error, Result, SqlState};
 
 use crate::dispatch::context::StatementContext;
@@ -34,6 +36,25 @@ impl Deadline {
     }
 }
 
+/// Plans, and gives up between two steps when the statement is cancelled or its time is up.
+pub(super) async fn planning<T>(
+    deadline: Option<Deadline>,
+    statement: &StatementContext,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let cancel = statement.cancel.clone();
+    let interrupt = Arc::new(move || match deadline {
+        _ if cancel.is_cancelled() => Some(cancelled()),
+        Some(deadline) if deadline.at <= Instant::now() => Some(deadline.passed()),
+        _ => None,
+    });
+    interruptible(interrupt, work).await
+}
+
+fn cancelled() -> Error {
+    Error::new(SqlState::QueryCanceled, "the statement was cancelled")
+}
+
 /// Does `work`, unless it is cancelled or its time is up before.
 pub(super) async fn until<T>(
     deadline: Option<Deadline>,
@@ -52,7 +73,7 @@ pub(super) async fn until<T>(
     tokio::select! {
         biased;
         done = work => done,
-        () = statement.cancel.cancelled() => Err(Error::new(SqlState::QueryCanceled, "the statement was cancelled")),
+        () = statement.cancel.cancelled() => Err(cancelled()),
         error = expired => Err(error),
         error = overdue(statement) => Err(error),
     }

@@ -16,7 +16,7 @@ use watershed_core::id::StatementId;
 use watershed_core::settings::Settings;
 use watershed_sql::plan::{Ingest, Plan};
 
-use super::limits::{Deadline, panicked, until};
+use super::limits::{Deadline, panicked, planning, until};
 use super::queries::QueryGuard;
 use super::release::release;
 use super::sessions::Session;
@@ -111,9 +111,16 @@ impl Engine {
         {
             return Ok(Prepared::clone(&prepared));
         }
-        let planning = self.plan(session, &context, &request, catalog);
-        let planning = std::panic::AssertUnwindSafe(planning).catch_unwind();
-        let planned = planning.await.unwrap_or_else(panicked)?;
+        let deadline = context.settings.statement_timeout().map(Deadline::after);
+        let work = planning(
+            deadline,
+            &context,
+            self.plan(session, &context, &request, catalog),
+        );
+        let work = std::panic::AssertUnwindSafe(work)
+            .catch_unwind()
+            .map(|caught| caught.unwrap_or_else(panicked));
+        let planned = Box::pin(until(deadline, &context, work)).await?;
         let plan = planned.plan;
         let prepared = Prepared {
             sql: sql.to_owned(),
@@ -239,10 +246,13 @@ impl Engine {
                 running.remember = Some(text.clone()).zip(versions);
                 return Ok((permit, Done::Rows(running.generic(&generic, None).await?)));
             }
-            let planned = self.plan(session, &context, &request, catalog).await?;
-            running.reads = Arc::new(planned.reads);
-            running.remember = text.zip(planned.versions);
-            Ok((permit, running.perform(planned.plan).await?))
+            let work = async {
+                let planned = self.plan(session, &context, &request, catalog).await?;
+                running.reads = Arc::new(planned.reads);
+                running.remember = text.zip(planned.versions);
+                running.perform(planned.plan).await
+            };
+            Ok((permit, planning(deadline, &context, work).await?))
         };
         let work = std::panic::AssertUnwindSafe(work)
             .catch_unwind()

@@ -3,6 +3,7 @@
 //! Names become tables in [`names`], queries plans in [`query`]. What DataFusion decides otherwise than
 //! we promise is put right in [`temporal`], before its own rules see the plan.
 
+mod arrays;
 mod change;
 mod ddl;
 mod describe;

@@ -6,8 +6,7 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, Query, SetExpr, UnaryOperator, Value, ValueWithSpan, VisitMut,
-    VisitorMut,
+    CastKind, DataType, ExactNumberInfo, Expr, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 /// The most digits of a decimal.
@@ -26,29 +25,6 @@ struct Numerals;
 
 impl VisitorMut for Numerals {
     type Break = ();
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let SetExpr::Values(values) = query.body.as_mut() {
-            let width = values.rows.first().map_or(0, |row| row.content.len());
-            for column in 0..width {
-                let cells = || values.rows.iter().filter_map(|row| row.content.get(column));
-                let mixed = cells().filter_map(numeral).any(is_double);
-                if mixed {
-                    // A column has one type, and DataFusion would take it for a decimal.
-                    let cells = values
-                        .rows
-                        .iter_mut()
-                        .filter_map(|row| row.content.get_mut(column));
-                    cells.for_each(|cell| {
-                        if let Some(cell) = numeral_mut(cell) {
-                            to_double(cell);
-                        }
-                    });
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
@@ -87,20 +63,6 @@ fn numeral(expr: &Expr) -> Option<&str> {
             op: UnaryOperator::Minus | UnaryOperator::Plus,
             expr,
         } => numeral(expr),
-        _ => None,
-    }
-}
-
-fn numeral_mut(expr: &mut Expr) -> Option<&mut Expr> {
-    match expr {
-        Expr::UnaryOp {
-            op: UnaryOperator::Minus | UnaryOperator::Plus,
-            expr,
-        } => numeral_mut(expr),
-        Expr::Value(ValueWithSpan {
-            value: Value::Number(_, _),
-            ..
-        }) => Some(expr),
         _ => None,
     }
 }

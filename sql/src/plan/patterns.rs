@@ -4,10 +4,9 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, ObjectName, Value, ValueWithSpan, VisitMut, VisitorMut,
-};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Value, ValueWithSpan, VisitMut, VisitorMut};
+
+use super::syntax::call;
 
 /// The escape character where none is named.
 const ESCAPE: &str = "\\";
@@ -67,20 +66,6 @@ fn taken(expr: &mut Box<Expr>) -> Box<Expr> {
 
 /// Puts the call of a function over a pattern and its escape character in the place of the pattern.
 fn convert(function: &str, pattern: &mut Box<Expr>, escape: ValueWithSpan) {
-    let args = [*taken(pattern), Expr::Value(escape)];
-    let args = args.map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
-    **pattern = Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(function)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: args.into(),
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    });
+    let args = vec![*taken(pattern), Expr::Value(escape)];
+    **pattern = call(function, args);
 }

@@ -18,8 +18,8 @@ use watershed_storage::error::from_datafusion;
 
 use super::names::{self, Expanding, Names};
 use super::{
-    PlanContext, distinct_names, error, groupings, macros, numerals, parameters, patterns, registered,
-    set_operations, subquery, syntax, temporal, totals, units, values, wide,
+    PlanContext, arrays, distinct_names, error, groupings, macros, numerals, parameters, patterns,
+    registered, set_operations, subquery, syntax, temporal, totals, units, values, wide,
 };
 use crate::catalog::Object;
 use crate::dialect::with_room;
@@ -131,6 +131,7 @@ fn to_logical(
     // Last: columns are named by numbers and patterns as they were written.
     numerals::rewrite(&mut *query);
     patterns::rewrite(&mut *query);
+    arrays::rewrite(&mut *query);
     if let Some(marked) = wide::marked(&query, names) {
         let marked = ast::Statement::Query(Box::new(marked));
         let planned = planner_of(names).sql_statement_to_plan_with_context(marked, &mut planner.clone());
@@ -177,10 +178,11 @@ pub(super) fn temporal(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<L
 /// Types a plan whose parameters have types.
 pub(super) fn typed(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<LogicalPlan> {
     with_room(|| {
-        context
-            .state
-            .analyzer()
-            .execute_and_check(plan, context.state.config_options(), |_, _| {})
+        registered::aggregates(plan, context.state)
+            .and_then(|plan| {
+                let analyzer = context.state.analyzer();
+                analyzer.execute_and_check(plan, context.state.config_options(), |_, _| {})
+            })
             .map_err(from_datafusion)
             .and_then(|plan| units::apart(&plan).map(|()| plan))
     })

@@ -1,10 +1,13 @@
 //! Functions that DataFusion's planner takes by itself, as those that a statement finds by the same names: plans find
 //! functions by name where they are decoded.
 
+use std::sync::Arc;
+
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::ContextProvider as _;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, WindowFunctionDefinition};
 
 use super::names::Names;
 
@@ -24,6 +27,41 @@ pub(super) fn rewrite(plan: LogicalPlan, names: &Names<'_>) -> Result<LogicalPla
                     _ => false,
                 };
                 Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed))
+            })
+        })?;
+        match node.transformed {
+            true => node.map_data(LogicalPlan::recompute_schema),
+            false => Ok(node),
+        }
+    })?;
+    Ok(rewritten.data)
+}
+
+/// Replaces the aggregates that rewrites have put into a plan by the session's of the same names: `max` of DataFusion
+/// passes over NaN, `sum` wraps.
+pub(super) fn aggregates(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let own = |func: &mut Arc<AggregateUDF>| match state.aggregate_functions().get(func.name()) {
+        Some(own) if own != func => {
+            *func = Arc::clone(own);
+            true
+        }
+        _ => false,
+    };
+    let rewritten = plan.transform_up_with_subqueries(|node| {
+        if !matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_)) {
+            return Ok(Transformed::no(node));
+        }
+        let node = node.map_expressions(|expr| {
+            expr.transform_up(|mut expr| {
+                let changed = match &mut expr {
+                    Expr::AggregateFunction(call) => own(&mut call.func),
+                    Expr::WindowFunction(call) => match &mut call.fun {
+                        WindowFunctionDefinition::AggregateUDF(func) => own(func),
+                        WindowFunctionDefinition::WindowUDF(_) => false,
+                    },
+                    _ => false,
+                };
+                Ok(Transformed::new_transformed(expr, changed))
             })
         })?;
         match node.transformed {

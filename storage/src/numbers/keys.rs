@@ -12,7 +12,7 @@ use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, InList, InSubquery, ScalarFunction, WindowFunction};
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Case, Distinct, Expr, ExprSchemable, GroupingSet, JoinConstraint, LogicalPlan,
-    LogicalPlanBuilder, SortExpr,
+    LogicalPlanBuilder, Projection, SortExpr,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -123,7 +123,21 @@ fn in_subquery(mut found: InSubquery, schema: &DFSchema) -> Result<Transformed<E
     let inner = Arc::unwrap_or_clone(found.subquery.subquery);
     let inner = canonical_columns(inner)?;
     changed |= inner.transformed;
-    found.subquery.subquery = Arc::new(inner.data);
+    // A correlated predicate may need the column itself beside its one form, so that the latter has a name of its own.
+    let inner = match inner.data {
+        LogicalPlan::Projection(projection) if inner.transformed => {
+            let exprs = projection.expr.into_iter().map(|expr| match expr {
+                Expr::Alias(alias) => {
+                    let name = format!("__canonical_{}", alias.name);
+                    alias.expr.alias(name)
+                }
+                other => other,
+            });
+            LogicalPlan::Projection(Projection::try_new(exprs.collect(), projection.input)?)
+        }
+        other => other,
+    };
+    found.subquery.subquery = Arc::new(inner);
     Ok(Transformed::new_transformed(Expr::InSubquery(found), changed))
 }
 

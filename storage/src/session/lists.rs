@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
+use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast, cast};
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::numbers::exprs;
@@ -30,13 +30,52 @@ pub(crate) struct OneFormOfLists;
 
 impl AnalyzerRule for OneFormOfLists {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|node| exprs::rewrite(node, &convert))
-            .map(|transformed| transformed.data)
+        plan.transform_up_with_subqueries(|node| match holds_others(&node)? {
+            true => exprs::rewrite(node, &convert),
+            false => Ok(Transformed::no(node)),
+        })
+        .map(|transformed| transformed.data)
     }
 
     fn name(&self) -> &str {
         "one_form_of_lists"
     }
+}
+
+/// Whether lists of another form come into a node: from its inputs, as values, or by casts. Functions make lists of
+/// the one form from what is none. Finding the types of nested calls takes long, and is rarely needed.
+fn holds_others(node: &LogicalPlan) -> Result<bool> {
+    let other = |kind: &DataType| kind.is_nested() && one_form(kind) != *kind;
+    let inputs = node.inputs();
+    let mut fields = inputs.iter().flat_map(|input| input.schema().fields());
+    if fields.any(|field| other(field.data_type())) {
+        return Ok(true);
+    }
+    let mut found = false;
+    node.apply_expressions(|expr| {
+        expr.apply(|expr| {
+            found |= match expr {
+                Expr::Literal(value, _) => other(&value.data_type()),
+                Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => {
+                    other(field.data_type())
+                }
+                Expr::OuterReferenceColumn(field, _) => other(field.data_type()),
+                Expr::Placeholder(Placeholder {
+                    field: Some(field), ..
+                }) => other(field.data_type()),
+                Expr::ScalarSubquery(subquery) => {
+                    let mut fields = subquery.subquery.schema().fields().iter();
+                    fields.any(|field| other(field.data_type()))
+                }
+                _ => false,
+            };
+            Ok(match found {
+                true => TreeNodeRecursion::Stop,
+                false => TreeNodeRecursion::Continue,
+            })
+        })
+    })?;
+    Ok(found)
 }
 
 fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

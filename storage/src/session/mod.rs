@@ -3,14 +3,20 @@
 
 mod buckets;
 mod distinct;
+mod dynamic_filters;
 mod equalities;
+mod filtered;
+mod hidden;
+mod interruptible;
 mod joins;
 pub(crate) mod lists;
 mod only_row;
 mod options;
 mod orders;
 mod pushdown;
+mod sets;
 mod sort_keys;
+mod totals;
 #[cfg(test)]
 mod types;
 
@@ -191,14 +197,15 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = state.register_udf(Arc::new(only_row::function())) {
         tracing::error!(%error, "the function of scalar subqueries is missing");
     }
-    let mut logical = distinct::guarded(joins::guarded(state.optimizers()));
+    let mut logical = totals::guarded(distinct::guarded(joins::guarded(state.optimizers())));
     logical.push(Arc::new(sort_keys::DistinctSortKeys));
     logical.push(Arc::new(equalities::GuardedEqualities));
-    let physical = orders::completed(pushdown::guarded(state.physical_optimizers()));
-    SessionStateBuilder::new_from_existing(state)
+    let physical = filtered::guarded(pushdown::guarded(state.physical_optimizers()));
+    let physical = dynamic_filters::guarded(sets::completed(orders::completed(physical)));
+    let builder = SessionStateBuilder::new_from_existing(state)
         .with_optimizer_rules(logical)
-        .with_physical_optimizer_rules(physical)
-        .build()
+        .with_physical_optimizer_rules(physical);
+    interruptible::state(builder.build())
 });
 
 #[cfg(test)]

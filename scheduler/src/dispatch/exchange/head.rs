@@ -23,7 +23,7 @@ use futures::StreamExt;
 use tokio::sync::Notify;
 use watershed_storage::{codec, fragment};
 
-use crate::dispatch::narrow::{Single, narrowed, without_idle_sharing};
+use crate::dispatch::narrow::{Single, narrowed, together, without_idle_sharing};
 use crate::dispatch::physical::{self, Write};
 
 /// What the head of the plan has given. Clones share it.
@@ -83,7 +83,7 @@ impl QueryPlanner for HeadPlanner {
             1 => plan,
             _ => Arc::new(CoalescePartitionsExec::new(plan)),
         };
-        let plan = without_idle_sharing(plan)?;
+        let plan = without_idle_sharing(together(plan)?)?;
         Ok(Arc::new(HeadExec {
             input: plan,
             head: self.head.clone(),

@@ -1,5 +1,6 @@
 //! What the scheduler tells executors about staged jobs, beside Ballista.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arrow_flight::Action;
@@ -7,12 +8,16 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::future::join_all;
 use watershed_cluster::Channels;
 use watershed_cluster::staged::{END_ACTION, TASKS_ACTION, WAKE_ACTION};
+use watershed_core::id::NodeId;
 
 use crate::cluster::{Executor, Members};
 
-/// An executor that has not answered by then is slow or gone. Nothing depends on its answer: it asks
-/// for work once a second anyway, and files left behind are removed later.
+/// An executor that has not responded by then is slow or gone. No statement depends on its response: it polls for
+/// work once a second anyway, and the end of a job is repeated.
 const CALL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the end of a job is repeated to an executor that did not respond, after one second, two, four and so on:
+/// one that was frozen or cut off has files to remove. One that restarts removes them itself.
+const END_RETRIES: u32 = 9;
 
 /// Tells every executor to ask for work.
 pub(super) async fn wake(members: &Members, channels: &Channels) {
@@ -25,14 +30,22 @@ pub(super) async fn wake(members: &Members, channels: &Channels) {
     .await;
 }
 
-/// Ends a job on every executor.
-pub(super) async fn end(members: &Members, channels: &Channels, job: &str) {
-    join_all(
-        members
-            .executors
-            .values()
-            .map(|executor| call(executor, channels, END_ACTION, job)),
-    )
+/// Ends a job on the executors.
+pub(super) async fn end(executors: &BTreeMap<NodeId, Executor>, channels: &Channels, job: &str) {
+    join_all(executors.values().map(|executor| async {
+        if call(executor, channels, END_ACTION, job).await.is_none() {
+            let (executor, channels, job) = (executor.clone(), channels.clone(), job.to_owned());
+            tokio::spawn(async move {
+                for retry in 0..END_RETRIES {
+                    tokio::time::sleep(Duration::from_secs(1 << retry)).await;
+                    if call(&executor, &channels, END_ACTION, &job).await.is_some() {
+                        return;
+                    }
+                }
+                tracing::warn!(node = %executor.node, job, "files of a job stay on an executor that does not respond");
+            });
+        }
+    }))
     .await;
 }
 

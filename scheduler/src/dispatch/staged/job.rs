@@ -51,6 +51,7 @@ pub(super) async fn attempt(
         .await;
     let id = submitted.map_err(|error| DataFusionError::External(Box::new(error)))?;
     let mut job = Job {
+        executors: staged.membership.current().executors.clone(),
         staged: staged.clone(),
         id,
         used: BTreeSet::new(),
@@ -72,6 +73,8 @@ pub(super) async fn attempt(
 struct Job {
     staged: Staged,
     id: JobId,
+    /// The executors that lived when it began.
+    executors: BTreeMap<NodeId, Executor>,
     /// The executors that have run tasks of it: its files are there.
     used: BTreeSet<String>,
     ended: bool,
@@ -234,13 +237,15 @@ impl Job {
 impl Drop for Job {
     fn drop(&mut self) {
         let (staged, id, ended) = (self.staged.clone(), self.id.clone(), self.ended);
+        let mut executors = std::mem::take(&mut self.executors);
         // Without a runtime the process is ending, and its executors notice.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         runtime.spawn(async move {
-            let members = staged.membership.current();
-            let end = || calls::end(&members, &staged.channels, id.as_str());
+            // One that does not live any more may be frozen, and have files of the job.
+            executors.extend(staged.membership.current().executors.clone());
+            let end = || calls::end(&executors, &staged.channels, id.as_str());
             if !ended {
                 // Its tasks stop at once, before Ballista knows of it; later ones do not start.
                 end().await;

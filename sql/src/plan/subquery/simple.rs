@@ -1,7 +1,7 @@
 //! The subqueries that DataFusion evaluates right, and that are left to it.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, JoinType, Result};
+use datafusion::common::{DFSchema, ExprSchema, JoinType, Result};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 
@@ -81,7 +81,8 @@ fn selects(plan: &LogicalPlan, by_equality: bool) -> Result<bool> {
             for condition in split_conjunction(&found.predicate) {
                 fits = fits
                     && (!condition.contains_outer()
-                        || (!contains_subquery(condition)? && (!by_equality || is_equality(condition))));
+                        || (!contains_subquery(condition)?
+                            && (!by_equality || is_equality(condition, found.input.schema()))));
             }
             fits && selects(&found.input, by_equality)?
         }
@@ -99,8 +100,8 @@ fn selects(plan: &LogicalPlan, by_equality: bool) -> Result<bool> {
     })
 }
 
-/// `own = outer`, in either order, where `own` is a column.
-fn is_equality(condition: &Expr) -> bool {
+/// `own = outer`, in either order, where both are columns of one type that needs no other form to be compared.
+fn is_equality(condition: &Expr, schema: &DFSchema) -> bool {
     let Expr::BinaryExpr(BinaryExpr {
         left,
         op: Operator::Eq,
@@ -109,10 +110,15 @@ fn is_equality(condition: &Expr) -> bool {
     else {
         return false;
     };
-    matches!(
-        (left.as_ref(), right.as_ref()),
-        (Expr::Column(_), Expr::OuterReferenceColumn(..)) | (Expr::OuterReferenceColumn(..), Expr::Column(_))
-    )
+    let ((Expr::Column(own), Expr::OuterReferenceColumn(outer, _))
+    | (Expr::OuterReferenceColumn(outer, _), Expr::Column(own))) = (left.as_ref(), right.as_ref())
+    else {
+        return false;
+    };
+    let kind = outer.data_type();
+    schema
+        .field_from_column(own)
+        .is_ok_and(|own| own.data_type() == kind && !kind.is_floating() && !kind.is_nested())
 }
 
 /// An aggregate without GROUP BY whose rows are found by equality, and that is NULL without rows; or a count.

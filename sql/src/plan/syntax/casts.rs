@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr,
-    Ident, ObjectName, OrderBy, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut,
+    Expr, Function, GroupByExpr, Ident, OrderBy, Query, Select, SelectItem, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 
+use super::calls::call;
 use super::titles::text;
 
 /// The function that names a cast, and gives what it is given.
@@ -211,20 +212,7 @@ impl VisitorMut for Naming {
 }
 
 fn named(cast: Expr) -> Expr {
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(NAMING)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(cast))],
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
+    call(NAMING, vec![cast])
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod aliases;
 mod ambiguous;
 mod any;
 mod at_zone;
+mod by_name;
+mod calls;
 mod casts;
 mod columns;
 mod common;
@@ -29,6 +31,7 @@ use super::names::Names;
 use columns::Scopes;
 
 pub(super) use ambiguous::ambiguity;
+pub(super) use calls::call;
 pub(super) use repeated::shared_name;
 pub(super) use titles::{give as give_titles, title};
 
@@ -97,6 +100,7 @@ fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError
         casts::name(select, order_by.as_mut().filter(|_| single));
     }
     query.order_by = order_by;
+    by_name::rewrite(&mut query.body);
     repeated::hide(query, scopes)?;
     order::settle(query, scopes);
     Ok(())

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    SelectItem, TableFactor, TableWithJoins, Visit, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, Ident, SelectItem, TableFactor, TableWithJoins, Visitor,
 };
 
+use super::calls::call;
 use super::columns::{alias, derived, query_of, quoted, select_of};
 use super::titles::is_called;
 use crate::dialect::folded;
@@ -58,7 +58,7 @@ pub(super) fn rewrite(factor: &mut TableFactor) {
     for (index, (expr, column)) in exprs.into_iter().zip(columns).enumerate() {
         let list = quoted(&format!("__list_{index}"));
         items.push(SelectItem::ExprWithAlias {
-            expr: call(Expr::Identifier(list.clone())),
+            expr: call("unnest", vec![Expr::Identifier(list.clone())]),
             alias: column,
         });
         lists.push(SelectItem::ExprWithAlias { expr, alias: list });
@@ -79,23 +79,6 @@ fn argument(arg: &FunctionArg) -> Option<Expr> {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     }
-}
-
-fn call(list: Expr) -> Expr {
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("unnest")]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(list))],
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
 }
 
 fn reads_columns(expr: &Expr) -> bool {

@@ -4,140 +4,16 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions, StringArray, StringBuilder};
 use arrow::datatypes::DataType;
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 use regex::Regex;
 use watershed_core::error::{Error, Result, SqlState};
 
+use super::fields::{Fields, Row};
 use super::source::{Place, Rows};
-use super::{CsvDialect, ROW_MAX, damaged, row_too_long};
+use super::{CsvDialect, damaged};
 use crate::external::{names, values};
 
 /// Bytes of values from which on a batch is complete.
 const BATCH_BYTES: usize = 16 << 20;
-
-/// Splits bytes into rows of fields.
-pub(super) struct Fields {
-    reader: Reader,
-    text: Vec<u8>,
-    ends: Vec<usize>,
-    /// What of these belongs to the row that is being read.
-    text_used: usize,
-    ends_used: usize,
-    path: String,
-}
-
-impl Fields {
-    pub(super) fn new(dialect: &CsvDialect, path: &str) -> Self {
-        let mut builder = ReaderBuilder::new();
-        builder
-            .delimiter(dialect.delimiter)
-            .quoting(dialect.quote.is_some())
-            .quote(dialect.quote.unwrap_or(b'"'))
-            .escape(dialect.escape)
-            .double_quote(true)
-            .comment(dialect.comment);
-        if let Some(terminator) = dialect.terminator {
-            builder.terminator(Terminator::Any(terminator));
-        }
-        Self {
-            reader: builder.build(),
-            text: vec![0; 4 << 10],
-            ends: vec![0; 64],
-            text_used: 0,
-            ends_used: 0,
-            path: path.to_owned(),
-        }
-    }
-
-    /// Calls `each` with every row that is complete. Empty bytes are the end of the file. It goes on for as long as
-    /// `each` gives true.
-    pub(super) fn push(
-        &mut self,
-        bytes: &[u8],
-        mut each: impl FnMut(&Row<'_>) -> Result<bool>,
-    ) -> Result<()> {
-        let mut rest = bytes;
-        loop {
-            // Nothing would be taken for the end of the file.
-            if rest.is_empty() && !bytes.is_empty() {
-                return Ok(());
-            }
-            let (result, read, wrote, ended) = self.reader.read_record(
-                rest,
-                &mut self.text[self.text_used..],
-                &mut self.ends[self.ends_used..],
-            );
-            rest = &rest[read..];
-            self.text_used += wrote;
-            self.ends_used += ended;
-            match result {
-                ReadRecordResult::InputEmpty | ReadRecordResult::End => return Ok(()),
-                ReadRecordResult::OutputFull if self.text.len() > ROW_MAX => {
-                    return Err(row_too_long(&self.path, self.reader.line()));
-                }
-                ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-                ReadRecordResult::Record => {
-                    let row = Row {
-                        text: &self.text[..self.text_used],
-                        ends: &self.ends[..self.ends_used],
-                        line: self.reader.line(),
-                    };
-                    let go_on = each(&row)?;
-                    self.text_used = 0;
-                    self.ends_used = 0;
-                    if !go_on {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// One row of a file.
-pub(super) struct Row<'a> {
-    text: &'a [u8],
-    ends: &'a [usize],
-    /// The line that follows it.
-    pub(super) line: u64,
-}
-
-impl Row<'_> {
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub(super) fn field(&self, place: usize) -> Option<&[u8]> {
-        let start = match place.checked_sub(1) {
-            None => 0,
-            Some(before) => *self.ends.get(before)?,
-        };
-        self.text.get(start..*self.ends.get(place)?)
-    }
-
-    /// The names that a header gives, each of them once.
-    pub(super) fn names(&self, path: &str) -> Result<Vec<String>> {
-        let mut names: Vec<String> = Vec::with_capacity(self.len());
-        let mut known = std::collections::HashSet::new();
-        for place in 0..self.len() {
-            let name = std::str::from_utf8(self.field(place).unwrap_or_default())
-                .map_err(|_| damaged(path, 1, "a file is not UTF-8"))?;
-            let plain = match name.trim() {
-                "" => format!("column{place}"),
-                name => name.to_owned(),
-            };
-            let mut name = plain.clone();
-            let mut count = 0;
-            while !known.insert(name.clone()) {
-                count += 1;
-                name = format!("{plain}_{count}");
-            }
-            names.push(name);
-        }
-        Ok(names)
-    }
-}
 
 /// Which texts stand for NULL.
 pub(super) struct Nulls {

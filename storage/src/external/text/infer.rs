@@ -8,7 +8,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
 use watershed_core::error::{Error, Result, SqlState};
 
-use super::csv::{Fields, Nulls};
+use super::csv::Nulls;
+use super::fields::Fields;
 use super::numbers::Seen;
 use super::records::{Broken, Next, Records, Span, elements, fields, text, unescaped};
 use super::{CsvDialect, TextFormat, bytes, damaged};
@@ -154,7 +155,7 @@ fn csv(bytes: &[u8], dialect: &CsvDialect, path: &str, ended: bool, rows: usize)
     let mut sample = Sample::default();
     let mut seen: Vec<Seen> = Vec::new();
     let mut count = 0;
-    let mut each = |row: &super::csv::Row<'_>| -> Result<bool> {
+    let mut each = |row: &super::fields::Row<'_>| -> Result<bool> {
         if sample.names.is_empty() && dialect.header {
             sample.names = row.names(path)?;
             return Ok(true);

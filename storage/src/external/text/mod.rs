@@ -5,6 +5,7 @@
 
 mod bytes;
 mod csv;
+mod fields;
 mod infer;
 mod json;
 mod numbers;

@@ -113,7 +113,7 @@ impl Seen {
             return Self::Truth;
         }
         let mut numbers = Numbers::default();
-        if numbers.note(text) {
+        if !is_code(text) && numbers.note(text) {
             return Self::Number(numbers);
         }
         // A quick look first, as most texts are no times.
@@ -157,6 +157,12 @@ impl Seen {
     }
 }
 
+/// Whether digits are a code, such as a postcode or a telephone number: as a number it would lose its zeros or its plus.
+fn is_code(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    matches!(digits, [b'+', ..] | [b'0', b'0'..=b'9', ..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +178,10 @@ mod tests {
         }
         let decimal = |scale| ColumnType::Decimal { precision: 38, scale };
         check(&[], ColumnType::String);
-        check(&["1", "-2", "007"], ColumnType::BigInt);
+        check(&["1", "-2", "0", "-0"], ColumnType::BigInt);
+        check(&["1", "007"], ColumnType::String);
+        check(&["1", "+4930123456"], ColumnType::String);
+        check(&["0.5", "00.5"], ColumnType::String);
         check(&["1", "2.9"], ColumnType::Double);
         check(&["1", "1e3"], ColumnType::Double);
         check(&["9223372036854775807"], ColumnType::BigInt);
