@@ -152,7 +152,7 @@ fn long_stories_are_told_in_short() {
     );
     assert_eq!(
         error.message(),
-        "function coalesce does not take arguments of types DATE, BIGINT"
+        "the arguments of coalesce are of types DATE, BIGINT, which have none in common"
     );
     let pattern = "regex parse error:\n    (\n    ^\nerror: unclosed group";
     let error = check(

@@ -176,18 +176,36 @@ fn without_signature(message: &str) -> Option<Error> {
     )
 }
 
-/// A call whose arguments have no type in common, told with all that was tried: `function 'coalesce' user-defined
+/// A call whose arguments have no type in common, or none that it takes, told with all that was tried: `function 'coalesce' user-defined
 /// coercion failed with: … No function matches the given name and argument types 'coalesce(Date32, Int64)'. …`.
 fn without_common_type(message: &str) -> Option<Error> {
-    let (_, rest) = message.split_once("user-defined coercion failed with")?;
+    const BEGINNINGS: [&str; 2] = [
+        "user-defined coercion failed with",
+        "failed to coerce arguments to satisfy a call",
+    ];
+    let (_, rest) = BEGINNINGS
+        .iter()
+        .find_map(|beginning| message.split_once(beginning))?;
     let (_, rest) = rest.split_once("argument types '")?;
     let (name, given) = rest.split_once("'.")?.0.split_once('(')?;
     let given = types::named(given.strip_suffix(')')?);
-    let message = match name {
-        "make_array" => format!("the elements of an array are of types {given}, which have none in common"),
-        _ => format!("function {name} does not take arguments of types {given}"),
-    };
-    Some(Error::new(SqlState::DatatypeMismatch, message).with_hint("Cast them to one type."))
+    Some(match name {
+        "make_array" => Error::new(
+            SqlState::DatatypeMismatch,
+            format!("the elements of an array are of types {given}, which have none in common"),
+        )
+        .with_hint("Cast them to one type."),
+        "coalesce" | "greatest" | "least" | "nullif" => Error::new(
+            SqlState::DatatypeMismatch,
+            format!("the arguments of {name} are of types {given}, which have none in common"),
+        )
+        .with_hint("Cast them to one type."),
+        _ => Error::new(
+            SqlState::UndefinedFunction,
+            format!("function {name}({given}) does not exist"),
+        )
+        .with_hint("Cast the arguments to types that it takes."),
+    })
 }
 
 /// A pattern that is no regular expression, which is told over several lines, the last of which says why.

@@ -86,11 +86,8 @@ fn distances(call: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
     let frame = &params.window_frame;
     let written: Vec<String> = [&frame.start_bound, &frame.end_bound]
         .into_iter()
-        .filter_map(distance)
-        .map(|distance| match distance {
-            ScalarValue::Utf8(Some(text)) => text.clone(),
-            other => other.to_string(),
-        })
+        .filter_map(written)
+        .cloned()
         .collect();
     let [sort] = params.order_by.as_mut_slice() else {
         return Ok(false);
@@ -130,12 +127,12 @@ fn distances(call: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
     Ok(true)
 }
 
-fn distance(bound: &WindowFrameBound) -> Option<&ScalarValue> {
+/// A distance as it was written. It has a type once the plan was analyzed.
+fn written(bound: &WindowFrameBound) -> Option<&String> {
     match bound {
-        WindowFrameBound::Preceding(distance) | WindowFrameBound::Following(distance) => {
-            Some(distance).filter(|distance| !distance.is_null())
-        }
-        WindowFrameBound::CurrentRow => None,
+        WindowFrameBound::Preceding(ScalarValue::Utf8(distance))
+        | WindowFrameBound::Following(ScalarValue::Utf8(distance)) => distance.as_ref(),
+        _ => None,
     }
 }
 

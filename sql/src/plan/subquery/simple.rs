@@ -88,7 +88,7 @@ fn selects(plan: &LogicalPlan, by_equality: bool) -> Result<bool> {
         LogicalPlan::Projection(found) => {
             found.expr.iter().all(|expr| !expr.contains_outer()) && selects(&found.input, by_equality)?
         }
-        LogicalPlan::SubqueryAlias(found) => selects(&found.input, by_equality)?,
+        // DataFusion does not find the columns that a condition within a derived table reads if that does not give them.
         LogicalPlan::Join(found) if found.join_type == JoinType::Inner => {
             let outer = |expr: &Expr| expr.contains_outer();
             let condition = found.filter.iter().any(outer);
