@@ -6,6 +6,7 @@ mod as_cast;
 mod collected;
 pub(crate) mod function;
 pub(crate) mod interval;
+pub(crate) mod list_length;
 mod list_sum;
 mod moments;
 mod pattern;
@@ -54,6 +55,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let lists = [time::udfs(), interval::udfs(), pattern::udfs().into()];
     let others = [
         Arc::new(list_sum::array_sum()),
+        list_length::list_length(),
         as_cast::as_cast(),
         type_name::pg_type_of(),
         type_name::type_of(),

@@ -264,6 +264,14 @@ fn keys(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             Transformed::new_transformed(LogicalPlan::Distinct(Distinct::On(on)), changed)
         }
         LogicalPlan::Aggregate(aggregate) => grouping(aggregate)?,
+        LogicalPlan::RecursiveQuery(mut query) if query.is_distinct => {
+            let begun = canonical_columns(Arc::unwrap_or_clone(query.static_term))?;
+            let step = canonical_columns(Arc::unwrap_or_clone(query.recursive_term))?;
+            let changed = begun.transformed || step.transformed;
+            query.static_term = Arc::new(begun.data);
+            query.recursive_term = Arc::new(step.data);
+            Transformed::new_transformed(LogicalPlan::RecursiveQuery(query), changed)
+        }
         other => Transformed::no(other),
     })
 }

@@ -1,7 +1,8 @@
 //! The subqueries that DataFusion evaluates right, and that are left to it.
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, JoinType, Result};
+use datafusion::common::{DFSchema, ExprSchema, JoinType, Result};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 
@@ -81,7 +82,8 @@ fn selects(plan: &LogicalPlan, by_equality: bool) -> Result<bool> {
             for condition in split_conjunction(&found.predicate) {
                 fits = fits
                     && (!condition.contains_outer()
-                        || (!contains_subquery(condition)? && (!by_equality || is_equality(condition))));
+                        || (!contains_subquery(condition)?
+                            && (!by_equality || is_equality(condition, found.input.schema()))));
             }
             fits && selects(&found.input, by_equality)?
         }
@@ -99,8 +101,9 @@ fn selects(plan: &LogicalPlan, by_equality: bool) -> Result<bool> {
     })
 }
 
-/// `own = outer`, in either order, where `own` is a column.
-fn is_equality(condition: &Expr) -> bool {
+/// `own = outer`, in either order, where `own` is a column. Floats and nested values are compared by functions of them,
+/// which DataFusion takes for no equality of columns.
+fn is_equality(condition: &Expr, schema: &DFSchema) -> bool {
     let Expr::BinaryExpr(BinaryExpr {
         left,
         op: Operator::Eq,
@@ -109,10 +112,15 @@ fn is_equality(condition: &Expr) -> bool {
     else {
         return false;
     };
-    matches!(
-        (left.as_ref(), right.as_ref()),
-        (Expr::Column(_), Expr::OuterReferenceColumn(..)) | (Expr::OuterReferenceColumn(..), Expr::Column(_))
-    )
+    let plain = |kind: &DataType| !kind.is_floating() && !kind.is_nested();
+    match (left.as_ref(), right.as_ref()) {
+        (Expr::Column(own), Expr::OuterReferenceColumn(outer, _))
+        | (Expr::OuterReferenceColumn(outer, _), Expr::Column(own)) => {
+            let own = schema.field_from_column(own);
+            plain(outer.data_type()) && own.is_ok_and(|own| plain(own.data_type()))
+        }
+        _ => false,
+    }
 }
 
 /// An aggregate without GROUP BY whose rows are found by equality, and that is NULL without rows; or a count.
