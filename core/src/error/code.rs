@@ -67,6 +67,8 @@ sqlstates! {
     InvalidParameterValue = "22023", "invalid_parameter_value", FixStatement;
     /// A pattern is not one, such as a regular expression with an open bracket.
     InvalidRegularExpression = "2201B", "invalid_regular_expression", FixStatement;
+    /// The distance of a window's frame is negative.
+    InvalidPrecedingOrFollowingSize = "22013", "invalid_preceding_or_following_size", FixStatement;
     /// The escape text of LIKE or SIMILAR TO has more than one character.
     InvalidEscapeCharacter = "22019", "invalid_escape_character", FixStatement;
     /// A pattern ends with its escape character.
@@ -121,6 +123,8 @@ sqlstates! {
     CannotCoerce = "42846", "cannot_coerce", FixStatement;
     /// An expression is not allowed beside GROUP BY.
     GroupingError = "42803", "grouping_error", FixStatement;
+    /// A window function stands where none may stand, as in WHERE.
+    WindowingError = "42P20", "windowing_error", FixStatement;
     /// The object is of another kind than the statement needs.
     WrongObjectType = "42809", "wrong_object_type", FixStatement;
     /// A definition of a table contradicts itself.

@@ -133,6 +133,7 @@ fn grpc_code(code: SqlState) -> Code {
         | SqlState::DatetimeFieldOverflow
         | SqlState::InvalidParameterValue
         | SqlState::InvalidRegularExpression
+        | SqlState::InvalidPrecedingOrFollowingSize
         | SqlState::InvalidEscapeCharacter
         | SqlState::InvalidEscapeSequence
         | SqlState::DataException
@@ -147,6 +148,7 @@ fn grpc_code(code: SqlState) -> Code {
         | SqlState::DatatypeMismatch
         | SqlState::CannotCoerce
         | SqlState::GroupingError
+        | SqlState::WindowingError
         | SqlState::WrongObjectType
         | SqlState::InvalidTableDefinition
         | SqlState::StatementTooComplex => Code::InvalidArgument,

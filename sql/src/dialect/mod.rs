@@ -27,6 +27,7 @@ mod standard;
 mod tokens;
 mod types;
 mod unparse;
+mod whole_table;
 mod words;
 
 pub use ast::{

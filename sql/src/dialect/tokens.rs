@@ -14,6 +14,7 @@ use super::exclude;
 use super::grammar::Grammar;
 use super::limits;
 use super::materialized;
+use super::whole_table;
 
 /// Tokens within all limits, parameters numbered, and how deep they nest.
 pub(crate) fn tokenize(sql: &str) -> Result<(Vec<TokenWithSpan>, usize)> {
@@ -25,6 +26,7 @@ pub(crate) fn tokenize(sql: &str) -> Result<(Vec<TokenWithSpan>, usize)> {
     number_parameters(&mut tokens)?;
     exclude::take(&mut tokens);
     materialized::take(&mut tokens);
+    whole_table::write_out(&mut tokens);
     Ok((tokens, depth))
 }
 

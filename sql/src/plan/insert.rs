@@ -57,6 +57,10 @@ async fn input(mut insert: Insert, columns: &[Column], context: &PlanContext<'_>
             if row.content.len() != targets.len() {
                 return Err(count(row.content.len(), targets.len(), insert.columns.is_empty()));
             }
+            if row.content.iter().any(is_default) {
+                return Err(Error::unsupported("DEFAULT is not supported in INSERT")
+                    .with_hint("Leave the column out of the list of columns, or write the value."));
+            }
         }
         let types: Vec<&ColumnType> = targets.iter().map(|column| &column.data_type).collect();
         literals::arrays(&mut insert.source.body, &types)?;
@@ -74,6 +78,10 @@ async fn input(mut insert: Insert, columns: &[Column], context: &PlanContext<'_>
         }
         assign(source, &given, columns, &names, context)
     })
+}
+
+fn is_default(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default"))
 }
 
 /// The place in the table of each column that is given a value: of all of them where none is named.

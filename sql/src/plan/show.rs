@@ -255,7 +255,11 @@ pub(super) fn type_of(field: &Field) -> String {
 
 /// A type as SQL writes it, or as Arrow does where SQL has no word.
 pub(super) fn type_name(data_type: &arrow::datatypes::DataType) -> String {
-    ColumnType::from_arrow(data_type).map_or_else(|| data_type.to_string(), |kind| kind.sql())
+    use arrow::datatypes::DataType::{Duration, Interval};
+    match data_type {
+        Interval(_) | Duration(_) => "INTERVAL".to_owned(),
+        other => ColumnType::from_arrow(other).map_or_else(|| other.to_string(), |kind| kind.sql()),
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! words of a library may be data.
 
 mod text;
+mod types;
 
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
@@ -13,8 +14,8 @@ use datafusion::parquet::errors::ParquetError;
 use watershed_core::error::{Error, SqlState};
 
 use text::{
-    from_cast, from_execution, from_exhausted, from_internal, from_plan, is_spill_full, marked, spill_full,
-    tidy, without_dump,
+    from_cast, from_execution, from_exhausted, from_internal, from_plan, is_spill_full, marked, no_pattern,
+    spill_full, tidy, without_dump,
 };
 
 /// Begins the text of an error that crosses processes; its JSON form follows.
@@ -126,7 +127,10 @@ fn from_external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Err
     if let Some(inner) = error.downcast_ref::<std::io::Error>() {
         return from_io(inner);
     }
-    marked(&error.to_string()).unwrap_or_else(|| Error::internal(tidy(&error.to_string())))
+    let text = error.to_string();
+    marked(&text)
+        .or_else(|| no_pattern(&text))
+        .unwrap_or_else(|| Error::internal(tidy(&text)))
 }
 
 /// An error of the object store: its text names the object.

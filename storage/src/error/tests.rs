@@ -64,7 +64,7 @@ fn failed_predicates_of_scans_are_the_errors_they_hold() {
     let error = check(failed(cast.into()), SqlState::InvalidTextRepresentation);
     assert_eq!(
         error.message(),
-        "cannot cast string 'a\"b' to value of Int64 type"
+        "cannot cast string 'a\"b' to value of BIGINT type"
     );
     check(failed(ArrowError::DivideByZero.into()), SqlState::DivisionByZero);
     let overflow = ArrowError::ArithmeticOverflow("Overflow happened on: 9 * 9".to_owned());
@@ -139,6 +139,27 @@ fn others_get_a_code() {
     };
     let error = check(DataFusionError::ObjectStore(Box::new(store)), SqlState::IoError);
     assert!(error.detail().unwrap().contains("500"), "{error:?}");
+}
+
+#[test]
+fn long_stories_are_told_in_short() {
+    let story = "Function 'coalesce' user-defined coercion failed with: Execution error: Fail to find the coerced type. \
+                 No function matches the given name and argument types 'coalesce(Date32, Int64)'. You might need to add \
+                 explicit type casts.";
+    let error = check(
+        DataFusionError::Plan(story.to_owned()),
+        SqlState::DatatypeMismatch,
+    );
+    assert_eq!(
+        error.message(),
+        "the arguments of coalesce are of types DATE, BIGINT, which have none in common"
+    );
+    let pattern = "regex parse error:\n    (\n    ^\nerror: unclosed group";
+    let error = check(
+        DataFusionError::External(pattern.into()),
+        SqlState::InvalidRegularExpression,
+    );
+    assert_eq!(error.detail(), Some("unclosed group"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use watershed_core::error::{Error, SqlState};
 
-use super::{MARKER, full, is_full};
+use super::{MARKER, full, is_full, types};
 
 /// A text or number that could not become a value of another type.
 pub(super) fn from_cast(message: &str) -> Error {
@@ -26,7 +26,10 @@ pub(super) fn from_cast(message: &str) -> Error {
 
 /// Planning errors say what they are in their text alone.
 pub(super) fn from_plan(message: &str) -> Error {
-    if let Some(own) = marked(message).or_else(|| without_signature(message)) {
+    if let Some(own) = marked(message)
+        .or_else(|| without_signature(message))
+        .or_else(|| without_common_type(message))
+    {
         return own;
     }
     let lower = message.to_lowercase();
@@ -79,7 +82,10 @@ pub(super) fn from_plan(message: &str) -> Error {
 }
 
 pub(super) fn from_execution(message: &str) -> Error {
-    if let Some(own) = marked(message).or_else(|| from_predicate(message)) {
+    if let Some(own) = marked(message)
+        .or_else(|| from_predicate(message))
+        .or_else(|| no_pattern(message))
+    {
         return own;
     }
     let lower = message.to_lowercase();
@@ -165,9 +171,58 @@ fn without_signature(message: &str) -> Option<Error> {
             SqlState::UndefinedFunction,
             format!("function {function} does not take arguments of these types"),
         )
-        .with_detail(reasons.trim().trim_end_matches('.'))
+        .with_detail(types::named(reasons.trim().trim_end_matches('.')))
         .with_hint("Cast the arguments to types that it takes."),
     )
+}
+
+/// A call whose arguments have no type in common, or none that it takes, told with all that was tried: `function 'coalesce' user-defined
+/// coercion failed with: … No function matches the given name and argument types 'coalesce(Date32, Int64)'. …`.
+fn without_common_type(message: &str) -> Option<Error> {
+    const BEGINNINGS: [&str; 2] = [
+        "user-defined coercion failed with",
+        "failed to coerce arguments to satisfy a call",
+    ];
+    let (_, rest) = BEGINNINGS
+        .iter()
+        .find_map(|beginning| message.split_once(beginning))?;
+    let (_, rest) = rest.split_once("argument types '")?;
+    let (name, given) = rest.split_once("'.")?.0.split_once('(')?;
+    let given = types::named(given.strip_suffix(')')?);
+    Some(match name {
+        "make_array" => Error::new(
+            SqlState::DatatypeMismatch,
+            format!("the elements of an array are of types {given}, which have none in common"),
+        )
+        .with_hint("Cast them to one type."),
+        "coalesce" | "greatest" | "least" | "nullif" => Error::new(
+            SqlState::DatatypeMismatch,
+            format!("the arguments of {name} are of types {given}, which have none in common"),
+        )
+        .with_hint("Cast them to one type."),
+        _ => Error::new(
+            SqlState::UndefinedFunction,
+            format!("function {name}({given}) does not exist"),
+        )
+        .with_hint("Cast the arguments to types that it takes."),
+    })
+}
+
+/// A pattern that is no regular expression, which is told over several lines, the last of which says why.
+pub(super) fn no_pattern(message: &str) -> Option<Error> {
+    let (_, told) = message.split_once("regex parse error:")?;
+    let why = told
+        .lines()
+        .rev()
+        .find_map(|line| line.trim().strip_prefix("error: "));
+    let error = Error::new(
+        SqlState::InvalidRegularExpression,
+        "a pattern is no regular expression",
+    );
+    Some(match why {
+        Some(why) => error.with_detail(why.trim_end()),
+        None => error,
+    })
 }
 
 /// Reads what [`super::portable`] wrote.
@@ -252,12 +307,13 @@ pub(super) fn tidy(message: &str) -> String {
         .trim_start_matches("Error during planning: ")
         .trim_start_matches("Execution error: ")
         .trim_start_matches("Arrow error: ");
+    let text = types::named(text);
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
         // An acronym or a name stays as it is.
         (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {
             first.to_lowercase().chain(text.chars().skip(1)).collect()
         }
-        _ => text.to_owned(),
+        _ => text,
     }
 }

@@ -3,15 +3,18 @@
 //! that has a name of DataFusion's replaces it.
 
 mod as_cast;
+mod collected;
 pub(crate) mod function;
-mod interval;
+pub(crate) mod interval;
+pub(crate) mod list_length;
+mod list_sum;
 mod moments;
 mod pattern;
 mod percentile;
 mod product;
 mod ranked;
 mod time;
-mod type_name;
+pub(crate) mod type_name;
 mod width_bucket;
 
 use std::sync::{Arc, LazyLock};
@@ -27,6 +30,8 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
 /// Functions of many rows.
 pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
     vec![
+        collected::array_agg(),
+        collected::string_agg(),
         ranked::mode(),
         ranked::quantile_disc(),
         percentile::percentile_cont(),
@@ -49,6 +54,8 @@ pub fn named(name: &str) -> Result<Arc<ScalarUDF>> {
 static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let lists = [time::udfs(), interval::udfs(), pattern::udfs().into()];
     let others = [
+        Arc::new(list_sum::array_sum()),
+        list_length::list_length(),
         as_cast::as_cast(),
         type_name::pg_type_of(),
         type_name::type_of(),

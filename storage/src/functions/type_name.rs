@@ -49,16 +49,18 @@ impl ScalarUDFImpl for TypeName {
             return exec_err!("{} takes an argument", self.name);
         };
         let name = match self.name {
-            "typeof" => here(field.data_type()),
+            "typeof" => of(field.data_type()),
             _ => postgres(field.data_type()),
         };
         Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(name))))
     }
 }
 
-fn here(data_type: &DataType) -> String {
+/// The name of a type as SQL here writes it.
+pub(crate) fn of(data_type: &DataType) -> String {
     match data_type {
         DataType::Null => "NULL".to_owned(),
+        DataType::Interval(_) | DataType::Duration(_) => "INTERVAL".to_owned(),
         other => ColumnType::from_arrow(other).map_or_else(|| other.to_string(), |kind| kind.sql()),
     }
 }
@@ -104,8 +106,8 @@ mod tests {
 
     #[test]
     fn types_have_names() {
-        assert_eq!(here(&DataType::Int64), "BIGINT");
-        assert_eq!(here(&DataType::Decimal128(5, 2)), "DECIMAL(5, 2)");
+        assert_eq!(of(&DataType::Int64), "BIGINT");
+        assert_eq!(of(&DataType::Decimal128(5, 2)), "DECIMAL(5, 2)");
         let list = DataType::new_list(DataType::Int32, true);
         assert_eq!(postgres(&list), "integer[]");
         assert_eq!(postgres(&DataType::Utf8View), "text");

@@ -167,6 +167,8 @@ fn plain(expr: &Expr) -> bool {
 mod tests {
     use datafusion::logical_expr::col;
 
+    use arrow::datatypes::DataType;
+
     use super::super::floats::canonical;
     use super::*;
 
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_follows_is_added() {
-        let x = || canonical(col("x"));
+        let x = || canonical(col("x"), &DataType::Float64);
         check(x().lt(lit(5.0)), Some("x < Float64(5)"));
         check(lit(5.0).gt_eq(x()), Some("x <= Float64(5)"));
         check(x().eq(lit(0.0)), Some("x <= Float64(0) AND x >= Float64(0)"));
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_may_be_nan_is_not() {
-        let x = || canonical(col("x"));
+        let x = || canonical(col("x"), &DataType::Float64);
         check(x().gt(lit(5.0)), None);
         check(x().not_eq(lit(5.0)), None);
         check(x().lt_eq(lit(f64::NAN)), None);

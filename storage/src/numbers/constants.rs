@@ -56,7 +56,7 @@ fn folded(expr: Expr, _: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 /// The value of an expression that is always the same; none of a literal. What fails fails when it is run.
-fn constant(expr: &Expr) -> Option<ScalarValue> {
+pub(crate) fn constant(expr: &Expr) -> Option<ScalarValue> {
     if matches!(expr, Expr::Literal(_, _)) {
         return None;
     }

@@ -1,6 +1,7 @@
 //! MIN and MAX of floats in their order: NaN is the greatest. DataFusion's compare a NaN as neither less nor
 //! greater, so that what they give depends on the order of rows. Floats go through them as integers that
-//! order the same way; all other types are DataFusion's.
+//! order the same way, nested values as their codes, since what DataFusion does with them depends on the type, the
+//! order of rows and the path; all other types are DataFusion's.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -18,26 +19,20 @@ use datafusion::logical_expr::{
 };
 
 use super::floats::OneForm;
+use super::nested;
 
-/// DataFusion's MIN or MAX, with floats in their order.
+/// DataFusion's MIN or MAX, with floats and nested values in their order.
 #[derive(Debug, PartialEq, Eq, Hash, Default)]
 pub(super) struct Extreme<B> {
     builtin: B,
 }
 
-/// The integers that stand for floats of a type.
+/// The type of what stands for values of a type.
 fn keys_of(kind: &DataType) -> Option<DataType> {
     match kind {
         DataType::Float64 => Some(DataType::Int64),
         DataType::Float32 => Some(DataType::Int32),
-        _ => None,
-    }
-}
-
-fn floats_of(kind: &DataType) -> Option<DataType> {
-    match kind {
-        DataType::Int64 => Some(DataType::Float64),
-        DataType::Int32 => Some(DataType::Float32),
+        kind if nested::is_nested(kind) => Some(DataType::Binary),
         _ => None,
     }
 }
@@ -61,6 +56,7 @@ fn to_keys(array: &ArrayRef) -> Result<ArrayRef> {
             let key = |value: f32| key32(value.one_form().to_bits().cast_signed());
             mapped::<Float32Type, Int32Type>(array.as_primitive(), key)
         }
+        kind if nested::is_nested(kind) => Arc::new(nested::codes(array)?),
         other => return internal_err!("{other} has no keys"),
     })
 }
@@ -72,7 +68,8 @@ fn mapped<F: ArrowPrimitiveType, T: ArrowPrimitiveType>(
     Arc::new(array.unary::<_, T>(map))
 }
 
-fn to_floats(array: &ArrayRef) -> Result<ArrayRef> {
+/// The values of a type for which keys stand.
+fn to_values(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
     Ok(match array.data_type() {
         DataType::Int64 => {
             let keys: &PrimitiveArray<Int64Type> = array.as_primitive();
@@ -84,18 +81,17 @@ fn to_floats(array: &ArrayRef) -> Result<ArrayRef> {
             let floats: Float32Array = keys.unary(|key| f32::from_bits(key32(key).cast_unsigned()));
             Arc::new(floats)
         }
-        other => return internal_err!("{other} is no key of floats"),
+        DataType::Binary => nested::of_codes(array.as_binary(), kind)?,
+        other => return internal_err!("{other} is no type of keys"),
     })
 }
 
-fn to_float(value: ScalarValue) -> Result<ScalarValue> {
-    ScalarValue::try_from_array(&to_floats(&value.to_array()?)?, 0)
-}
-
-/// The result of DataFusion's accumulator over keys; none where it takes the values as they are.
-fn over_keys(args: &AccumulatorArgs<'_>) -> Option<FieldRef> {
-    let kind = keys_of(args.return_field.data_type())?;
-    Some(Arc::new(Field::new("key", kind, true)))
+/// The type of the values, and the result of DataFusion's accumulator over keys; none where it takes the values as
+/// they are.
+fn over_keys(args: &AccumulatorArgs<'_>) -> Option<(DataType, FieldRef)> {
+    let kind = args.return_field.data_type();
+    let key = Arc::new(Field::new("key", keys_of(kind)?, true));
+    Some((kind.clone(), key))
 }
 
 impl<B: AggregateUDFImpl + Hash + Eq + 'static> AggregateUDFImpl for Extreme<B> {
@@ -121,25 +117,31 @@ impl<B: AggregateUDFImpl + Hash + Eq + 'static> AggregateUDFImpl for Extreme<B> 
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         match over_keys(&args) {
-            Some(return_field) => Ok(Box::new(ByKey(
-                self.builtin
+            Some((kind, return_field)) => Ok(Box::new(ByKey {
+                within: self
+                    .builtin
                     .accumulator(AccumulatorArgs { return_field, ..args })?,
-            ))),
+                kind,
+            })),
             None => self.builtin.accumulator(args),
         }
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        self.builtin.groups_accumulator_supported(args)
+        match over_keys(&args) {
+            Some((_, return_field)) => self
+                .builtin
+                .groups_accumulator_supported(AccumulatorArgs { return_field, ..args }),
+            None => self.builtin.groups_accumulator_supported(args),
+        }
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
         match over_keys(&args) {
-            Some(return_field) => {
+            Some((kind, return_field)) => {
                 let args = AccumulatorArgs { return_field, ..args };
-                Ok(Box::new(GroupsByKey(
-                    self.builtin.create_groups_accumulator(args)?,
-                )))
+                let within = self.builtin.create_groups_accumulator(args)?;
+                Ok(Box::new(GroupsByKey { within, kind }))
             }
             None => self.builtin.create_groups_accumulator(args),
         }
@@ -147,9 +149,10 @@ impl<B: AggregateUDFImpl + Hash + Eq + 'static> AggregateUDFImpl for Extreme<B> 
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         match over_keys(&args) {
-            Some(return_field) => {
+            Some((kind, return_field)) => {
                 let args = AccumulatorArgs { return_field, ..args };
-                Ok(Box::new(ByKey(self.builtin.create_sliding_accumulator(args)?)))
+                let within = self.builtin.create_sliding_accumulator(args)?;
+                Ok(Box::new(ByKey { within, kind }))
             }
             None => self.builtin.create_sliding_accumulator(args),
         }
@@ -167,11 +170,11 @@ impl<B: AggregateUDFImpl + Hash + Eq + 'static> AggregateUDFImpl for Extreme<B> 
         ReversedUDAF::Identical
     }
 
-    /// Statistics leave NaN out.
+    /// Statistics leave NaN out, and compare nested values otherwise.
     fn value_from_stats(&self, args: &StatisticsArgs<'_>) -> Option<ScalarValue> {
-        match args.return_type.is_floating() {
-            true => None,
-            false => self.builtin.value_from_stats(args),
+        match keys_of(args.return_type) {
+            Some(_) => None,
+            None => self.builtin.value_from_stats(args),
         }
     }
 
@@ -184,25 +187,29 @@ impl<B: AggregateUDFImpl + Hash + Eq + 'static> AggregateUDFImpl for Extreme<B> 
     }
 }
 
-/// Floats in, keys within, floats out.
+/// Values in, keys within, values out.
 #[derive(Debug)]
-struct ByKey(Box<dyn Accumulator>);
+struct ByKey {
+    within: Box<dyn Accumulator>,
+    /// The type of the values.
+    kind: DataType,
+}
 
 impl Accumulator for ByKey {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.update_batch(&[to_keys(&values[0])?])
+        self.within.update_batch(&[to_keys(&values[0])?])
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.retract_batch(&[to_keys(&values[0])?])
+        self.within.retract_batch(&[to_keys(&values[0])?])
     }
 
     fn supports_retract_batch(&self) -> bool {
-        self.0.supports_retract_batch()
+        self.within.supports_retract_batch()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.0.merge_batch(&[to_keys(&states[0])?])
+        self.within.merge_batch(&[to_keys(&states[0])?])
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -210,20 +217,26 @@ impl Accumulator for ByKey {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let value = self.0.evaluate()?;
-        match floats_of(&value.data_type()) {
-            Some(_) => to_float(value),
-            None => internal_err!("an extreme of keys is no key"),
-        }
+        let key = self.within.evaluate()?.to_array()?;
+        ScalarValue::try_from_array(&to_values(&key, &self.kind)?, 0)
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.0.size()
+        size_of_val(self) + self.within.size()
     }
 }
 
-/// [`ByKey`] for groups. It has no fields of its own, so that it is small.
-struct GroupsByKey(Box<dyn GroupsAccumulator>);
+/// [`ByKey`] for groups.
+struct GroupsByKey {
+    within: Box<dyn GroupsAccumulator>,
+    kind: DataType,
+}
+
+impl GroupsByKey {
+    fn values(&self, keys: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+        keys.iter().map(|keys| to_values(keys, &self.kind)).collect()
+    }
+}
 
 impl GroupsAccumulator for GroupsByKey {
     fn update_batch(
@@ -233,29 +246,30 @@ impl GroupsAccumulator for GroupsByKey {
         filter: Option<&BooleanArray>,
         total: usize,
     ) -> Result<()> {
-        self.0
+        self.within
             .update_batch(&[to_keys(&values[0])?], groups, filter, total)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
-        self.0.merge_batch(&[to_keys(&states[0])?], groups, total)
+        self.within.merge_batch(&[to_keys(&states[0])?], groups, total)
     }
 
     fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
-        to_floats(&self.0.evaluate(emit)?)
+        to_values(&self.within.evaluate(emit)?, &self.kind)
     }
 
     fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
-        self.0.state(emit)?.iter().map(to_floats).collect()
+        let states = self.within.state(emit)?;
+        self.values(&states)
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let states = self.0.convert_to_state(&[to_keys(&values[0])?], filter)?;
-        states.iter().map(to_floats).collect()
+        let states = self.within.convert_to_state(&[to_keys(&values[0])?], filter)?;
+        self.values(&states)
     }
 
     fn size(&self) -> usize {
-        self.0.size()
+        self.within.size()
     }
 }
 
@@ -271,7 +285,7 @@ mod tests {
         let keys = to_keys(&array).unwrap();
         let ordered = keys.as_primitive::<Int64Type>().values().to_vec();
         assert!(ordered.is_sorted(), "{ordered:?}");
-        let back = to_floats(&keys).unwrap();
+        let back = to_values(&keys, &DataType::Float64).unwrap();
         let back = back.as_primitive::<Float64Type>().values().to_vec();
         assert_eq!(back[..2], [f64::NEG_INFINITY, -1.5]);
         assert_eq!(back[2].to_bits(), 0.0_f64.to_bits());

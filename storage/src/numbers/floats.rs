@@ -8,36 +8,54 @@ use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{Cast, Expr, ScalarUDF, lit};
 
-use super::one_float;
+use super::{nested, one_float};
 
 const NAME: &str = "canonical_float";
+
+/// The same for values with floats in them.
+const OF_NESTED: &str = "canonical_nested";
 
 static FUNCTION: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| one_float::function(NAME, canonical_scalar, canonical_array));
 
-/// The function that rules call.
-pub(super) fn function() -> Arc<ScalarUDF> {
-    Arc::clone(&FUNCTION)
+static NESTED: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+    one_float::over_any(OF_NESTED, |array| {
+        nested::mapped(array, &|leaf| match is_float(leaf.data_type()) {
+            true => canonical_array(leaf),
+            false => Ok(Arc::clone(leaf)),
+        })
+    })
+});
+
+/// The functions that rules call.
+pub(super) fn functions() -> [Arc<ScalarUDF>; 2] {
+    [Arc::clone(&FUNCTION), Arc::clone(&NESTED)]
 }
 
-/// Whether values of a type have more than one form. There are no columns of 16-bit floats.
-pub(super) fn has_forms(kind: &DataType) -> bool {
+/// Whether a type is one of floats. There are no columns of 16-bit floats.
+pub(super) fn is_float(kind: &DataType) -> bool {
     matches!(kind, DataType::Float32 | DataType::Float64)
 }
 
-/// An expression of a float type in its one form.
-pub(super) fn canonical(expr: Expr) -> Expr {
+/// Whether values of a type have more than one form.
+pub(super) fn has_forms(kind: &DataType) -> bool {
+    is_float(kind) || nested::is_nested(kind) && nested::has_floats(kind)
+}
+
+/// An expression of a type whose values have more than one form, in its one form.
+pub(super) fn canonical(expr: Expr, kind: &DataType) -> Expr {
     match expr {
-        Expr::Literal(value, _) if has_forms(&value.data_type()) => lit(canonical_scalar(value)),
+        Expr::Literal(value, _) if is_float(&value.data_type()) => lit(canonical_scalar(value)),
         expr if is_canonical(&expr) => expr,
-        expr => FUNCTION.call(vec![expr]),
+        expr if is_float(kind) => FUNCTION.call(vec![expr]),
+        expr => NESTED.call(vec![expr]),
     }
 }
 
-/// The argument, if the expression is the function's call.
+/// The argument, if the expression is a call of one of the functions.
 pub(super) fn argument(expr: &Expr) -> Option<&Expr> {
     match expr {
-        Expr::ScalarFunction(call) if call.func.name() == NAME => call.args.first(),
+        Expr::ScalarFunction(call) if [NAME, OF_NESTED].contains(&call.func.name()) => call.args.first(),
         _ => None,
     }
 }
@@ -46,7 +64,9 @@ pub(super) fn argument(expr: &Expr) -> Option<&Expr> {
 fn is_canonical(expr: &Expr) -> bool {
     match expr {
         Expr::Alias(alias) => is_canonical(&alias.expr),
-        Expr::Literal(value, _) => *value == canonical_scalar(value.clone()),
+        Expr::Literal(value, _) => {
+            !value.data_type().is_nested() && *value == canonical_scalar(value.clone())
+        }
         // Integers and decimals have one zero and no NaN; their literals stand below casts before they are folded.
         Expr::Cast(Cast { expr, .. }) => {
             matches!(expr.as_ref(), Expr::Literal(value, _) if !value.data_type().is_floating()

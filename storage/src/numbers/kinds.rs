@@ -1,9 +1,62 @@
-//! The types of expressions before they are coerced.
+//! The types of expressions before they are coerced, and the functions whose arguments have others than given.
 
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
 use datafusion::logical_expr::{Expr, ExprSchemable};
+
+/// Functions that compute in floats.
+pub(super) const FLOAT_FUNCTIONS: &[&str] = &[
+    "acos",
+    "acosh",
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
+    "cos",
+    "cosh",
+    "cot",
+    "degrees",
+    "exp",
+    "isnan",
+    "iszero",
+    "ln",
+    "log",
+    "log10",
+    "log2",
+    "nanvl",
+    "percentile_cont",
+    "pow",
+    "power",
+    "quantile_cont",
+    "radians",
+    "signum",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
+    "to_timestamp",
+    "to_timestamp_seconds",
+    "to_timestamp_millis",
+];
+
+/// Functions that give one of their arguments, or compare them.
+pub(super) const UNITING_FUNCTIONS: &[&str] = &[
+    "coalesce",
+    "greatest",
+    "ifnull",
+    "least",
+    "make_array",
+    "nullif",
+    "nvl",
+    "array",
+];
 
 /// The type of an expression. That of CASE is the one that its results become, where DataFusion says the type of
 /// the first until they are coerced.

@@ -2,8 +2,8 @@
 //! unless one is beside them, and one equality and order of floats.
 //!
 //! [`types`] chooses the types in which numbers meet, before DataFusion's own coercion does. [`arithmetic`]
-//! replaces the operators that wrap. [`keys`] gives floats that are compared one form, and [`bounds`] adds what
-//! statistics can be asked for. [`exact`], [`extremes`], [`rounding`] and [`counts`] stand in the place of DataFusion's
+//! replaces the operators that wrap. [`keys`] gives floats that are compared one form, and nested values keys
+//! ([`nested`]); [`bounds`] adds what statistics can be asked for. [`exact`], [`extremes`], [`rounding`] and [`counts`] stand in the place of DataFusion's
 //! functions, and [`narrow`] of some casts. [`constants`] is why types do not change when constants are folded. [`instants`] and [`units`] compare instants of several units, which are numbers too. All of it is by logical rules and by functions that every process knows by name, so that
 //! each path of execution gives the same.
 
@@ -20,6 +20,7 @@ mod instants;
 mod keys;
 mod kinds;
 mod narrow;
+mod nested;
 mod one_float;
 mod rounding;
 mod total;
@@ -27,6 +28,7 @@ mod types;
 mod unions;
 mod units;
 mod whole;
+mod within;
 
 use std::sync::Arc;
 
@@ -43,6 +45,7 @@ use watershed_core::error::{Error, SqlState};
 use crate::error::into_datafusion;
 use crate::session::lists::OneFormOfLists;
 
+pub(crate) use constants::constant;
 pub use counts::row_number;
 pub use instants::nearest_micros;
 pub use units::with_exact_units;
@@ -67,10 +70,14 @@ pub(crate) fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     counts::register(state)?;
     let ours = arithmetic::functions().chain(instants::functions());
-    for function in ours.chain(rounding::functions()).chain(narrow::functions()) {
+    let keys = floats::functions().into_iter().chain(nested::functions());
+    for function in ours
+        .chain(rounding::functions())
+        .chain(narrow::functions())
+        .chain(keys)
+    {
         state.register_udf(function)?;
     }
-    state.register_udf(floats::function())?;
     state.register_udf(whole::function())?;
     for function in [
         AggregateUDF::from(exact::Exactly::<Sum>::default()),

@@ -1,4 +1,4 @@
-//! Functions of one float that give a float of the same type.
+//! Functions of one float, or of one value with floats in it, that give a value of the same type.
 
 use std::sync::Arc;
 
@@ -20,7 +20,19 @@ pub(super) fn function(
     Arc::new(ScalarUDF::from(OneFloat {
         name,
         signature: Signature::uniform(1, floats, Volatility::Immutable),
-        over: Over { scalar, array },
+        over: Over {
+            scalar: Some(scalar),
+            array,
+        },
+    }))
+}
+
+/// Makes one over values of any type of what it does with an array.
+pub(super) fn over_any(name: &'static str, array: fn(&ArrayRef) -> Result<ArrayRef>) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(OneFloat {
+        name,
+        signature: Signature::any(1, Volatility::Immutable),
+        over: Over { scalar: None, array },
     }))
 }
 
@@ -33,7 +45,8 @@ struct OneFloat {
 
 #[derive(Debug, Clone, Copy)]
 struct Over {
-    scalar: fn(ScalarValue) -> ScalarValue,
+    /// None where a value is an array of one.
+    scalar: Option<fn(ScalarValue) -> ScalarValue>,
     array: fn(&ArrayRef) -> Result<ArrayRef>,
 }
 
@@ -79,6 +92,7 @@ impl ScalarUDFImpl for OneFloat {
     // Without a type of its own a comparison of the result has no known order, not even below a sort by it.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
         match inputs {
+            [input] if input.data_type().is_nested() => Interval::make_unbounded(&DataType::Null),
             [input] => Interval::make_unbounded(&input.data_type()),
             _ => internal_err!("{} takes one argument", self.name),
         }
@@ -87,7 +101,10 @@ impl ScalarUDFImpl for OneFloat {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match &args.args[..] {
             [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array((self.over.array)(array)?)),
-            [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar((self.over.scalar)(value.clone()))),
+            [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar(match self.over.scalar {
+                Some(scalar) => scalar(value.clone()),
+                None => ScalarValue::try_from_array(&(self.over.array)(&value.to_array()?)?, 0)?,
+            })),
             _ => internal_err!("{} takes one argument", self.name),
         }
     }

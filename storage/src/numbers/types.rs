@@ -21,61 +21,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::kinds::kind_of;
-use super::{arithmetic, exprs, unions, whole};
-
-/// Functions that compute in floats.
-const FLOAT_FUNCTIONS: &[&str] = &[
-    "acos",
-    "acosh",
-    "approx_median",
-    "approx_percentile_cont",
-    "approx_percentile_cont_with_weight",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "cbrt",
-    "cos",
-    "cosh",
-    "cot",
-    "degrees",
-    "exp",
-    "isnan",
-    "iszero",
-    "ln",
-    "log",
-    "log10",
-    "log2",
-    "nanvl",
-    "percentile_cont",
-    "pow",
-    "power",
-    "quantile_cont",
-    "radians",
-    "signum",
-    "sin",
-    "sinh",
-    "sqrt",
-    "tan",
-    "tanh",
-    "to_timestamp",
-    "to_timestamp_seconds",
-    "to_timestamp_millis",
-];
-
-/// Functions that give one of their arguments, or compare them.
-const UNITING_FUNCTIONS: &[&str] = &[
-    "coalesce",
-    "greatest",
-    "ifnull",
-    "least",
-    "make_array",
-    "nullif",
-    "nvl",
-    "array",
-];
+use super::kinds::{FLOAT_FUNCTIONS, UNITING_FUNCTIONS, kind_of};
+use super::nested::is_nested;
+use super::{arithmetic, exprs, unions, whole, within};
 
 #[derive(Debug)]
 pub(super) struct NumericTypes;
@@ -186,6 +134,9 @@ fn digits(kind: &DataType) -> Option<(i16, i16)> {
 fn united(exprs: Vec<&mut Expr>, schema: &DFSchema) -> bool {
     let types: Vec<_> = exprs.iter().map(|expr| kind_of(expr, schema)).collect();
     let any = |test: fn(&DataType) -> bool| types.iter().flatten().any(test);
+    if any(is_nested) {
+        return within::united(exprs, schema);
+    }
     if !any(DataType::is_floating) || !any(DataType::is_decimal) {
         return false;
     }
@@ -265,7 +216,7 @@ fn arguments(name: &str, args: &mut [Expr], schema: &DFSchema) -> bool {
         return united(args.iter_mut().collect(), schema);
     }
     if !FLOAT_FUNCTIONS.contains(&name) {
-        return false;
+        return within::arguments(name, args, schema);
     }
     let mut changed = false;
     for arg in args {
@@ -280,6 +231,9 @@ fn arguments(name: &str, args: &mut [Expr], schema: &DFSchema) -> bool {
 /// Brings expressions that are compared with the first of them to types that lose nothing.
 fn compared(exprs: Vec<&mut Expr>, schema: &DFSchema) -> bool {
     let types: Vec<_> = exprs.iter().map(|expr| kind_of(expr, schema)).collect();
+    if types.iter().flatten().any(is_nested) {
+        return within::united(exprs, schema);
+    }
     if !types.iter().flatten().any(DataType::is_decimal) {
         return false;
     }
@@ -320,6 +274,11 @@ fn operator(binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
     let Some((of_left, of_right)) = types else {
         return unchanged(left, right);
     };
+    if !arithmetic && is_nested(&of_left) && is_nested(&of_right) {
+        let (mut left, mut right) = (left, right);
+        let changed = within::united(vec![left.as_mut(), right.as_mut()], schema);
+        return Transformed::new_transformed(Expr::BinaryExpr(BinaryExpr::new(left, op, right)), changed);
+    }
     if !of_left.is_decimal() && !of_right.is_decimal() {
         return unchanged(left, right);
     }

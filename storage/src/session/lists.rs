@@ -1,6 +1,6 @@
 //! Lists of one form as arguments of functions. The items of a table's lists are called `element`, those of a list
 //! that a query makes `item`, and arrow takes that for two types: DataFusion's functions over both panic, or give
-//! another type than they announced.
+//! another type than they announced. The length of a list is the number of its elements.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast, cast};
 use datafusion::optimizer::AnalyzerRule;
 
+use crate::functions::list_length;
 use crate::numbers::exprs;
 
 /// Functions that only look into a list.
@@ -82,6 +83,15 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let Expr::ScalarFunction(ScalarFunction { func, mut args }) = expr else {
         return Ok(Transformed::no(expr));
     };
+    // DataFusion counts the characters of the list as a text.
+    if func.name() == "character_length"
+        && let [list] = args.as_slice()
+        && list
+            .get_type(schema)
+            .is_ok_and(|kind| list_length::is_list(&kind))
+    {
+        return Ok(Transformed::yes(list_length::call(list.clone())));
+    }
     let mut changed = false;
     if !READERS.contains(&func.name()) {
         for arg in &mut args {

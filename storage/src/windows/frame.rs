@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 
+use super::computed::{Ends, Partition};
 use super::exclusion::Exclusion;
 
 /// Begins the names of these functions. What a function is stands in its name, so that a plan that names it
@@ -25,9 +26,18 @@ const PREFIX: &str = "frame/";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     pub(super) distinct: bool,
-    /// The last argument is the condition of FILTER.
+    /// The argument behind those of the aggregate is the condition of FILTER.
     pub(super) filter: bool,
     pub(super) exclusion: Option<Exclusion>,
+    /// The last arguments are the ends of frames.
+    pub(super) ends: Option<Ends>,
+}
+
+impl Shape {
+    /// The arguments that are not the aggregate's.
+    fn others(self) -> usize {
+        usize::from(self.filter) + self.ends.map_or(0, Ends::columns)
+    }
 }
 
 /// The window function that computes an aggregate over each frame.
@@ -35,7 +45,11 @@ pub(super) fn function(aggregate: Arc<AggregateUDF>, shape: Shape) -> Arc<Window
     let exclusion = shape.exclusion.map_or("no others", Exclusion::name);
     let distinct = if shape.distinct { "distinct" } else { "all" };
     let filter = if shape.filter { "filter" } else { "every" };
-    let name = format!("{PREFIX}{}/{distinct}/{filter}/{exclusion}", aggregate.name());
+    let ends = shape.ends.map_or_else(|| "as given".to_owned(), Ends::name);
+    let name = format!(
+        "{PREFIX}{}/{distinct}/{filter}/{exclusion}/{ends}",
+        aggregate.name()
+    );
     Arc::new(WindowUDF::from(FrameAggregate {
         name,
         aggregate,
@@ -55,6 +69,9 @@ pub(crate) fn named(
         distinct: parts.next()? == "distinct",
         filter: parts.next()? == "filter",
         exclusion: Exclusion::named(parts.next()?),
+        ends: parts
+            .next()
+            .and_then(|name| Ends::all().find(|ends| ends.name() == name)),
     };
     Some(function(aggregate, shape))
 }
@@ -79,17 +96,17 @@ impl WindowUDFImpl for FrameAggregate {
 
     fn field(&self, args: WindowUDFFieldArgs) -> Result<FieldRef> {
         let fields = args.input_fields();
-        let fields = &fields[..fields.len() - usize::from(self.shape.filter && !fields.is_empty())];
+        let fields = &fields[..fields.len().saturating_sub(self.shape.others())];
         let field = self.aggregate.return_field(fields)?;
         Ok(Arc::new(field.as_ref().clone().with_name(args.name())))
     }
 
     fn partition_evaluator(&self, args: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
         let count = args.input_exprs().len();
-        if count != args.input_fields().len() || self.shape.filter && count == 0 {
-            return internal_err!("a call of {} has other arguments than types", self.name);
-        }
-        let own = count - usize::from(self.shape.filter);
+        let own = match count.checked_sub(self.shape.others()) {
+            Some(own) if count == args.input_fields().len() => own,
+            _ => return internal_err!("a call of {} has other arguments than types", self.name),
+        };
         let make = Make::of(
             &self.aggregate,
             &args.input_exprs()[..own],
@@ -104,6 +121,7 @@ impl WindowUDFImpl for FrameAggregate {
             shape: self.shape,
             row: 0,
             growing: None,
+            partition: None,
         }))
     }
 }
@@ -182,6 +200,8 @@ struct Frames {
     row: usize,
     /// The accumulator of the last frame, which may go on while only the frame's end moves.
     growing: Option<(Range<usize>, Box<dyn Accumulator>)>,
+    /// Where frames are found, once it is known.
+    partition: Option<Partition>,
 }
 
 impl PartitionEvaluator for Frames {
@@ -199,7 +219,7 @@ impl PartitionEvaluator for Frames {
         let row = self.row;
         self.row += 1;
         let own = self.make.args.len();
-        let inputs = own + usize::from(self.shape.filter);
+        let inputs = own + self.shape.others();
         if values.len() < inputs {
             return internal_err!("a window has fewer columns than arguments");
         }
@@ -208,6 +228,21 @@ impl PartitionEvaluator for Frames {
             false => None,
         };
         let (args, keys) = (&values[..own], &values[inputs..]);
+        let found = match (self.shape.ends, keys) {
+            (None, _) => None,
+            (Some(ends), [key]) => {
+                let columns = &values[inputs - ends.columns()..inputs];
+                let partition = match self.partition.take() {
+                    Some(partition) => partition,
+                    None => Partition::new(key, ends)?,
+                };
+                let found = partition.frame(row, ends, columns)?;
+                self.partition = Some(partition);
+                Some(found)
+            }
+            _ => return internal_err!("a frame of RANGE has {} keys", keys.len()),
+        };
+        let range = found.as_ref().unwrap_or(range);
         let Some(exclusion) = self.shape.exclusion else {
             let (seen, mut accumulator) = match self.growing.take() {
                 Some((seen, accumulator)) if seen.start == range.start && seen.end <= range.end => {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
 use datafusion::functions_aggregate::nth_value::nth_value_udaf;
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, ExprSchemable, LogicalPlan, WindowFunctionDefinition, lit, when,
+    AggregateUDF, Expr, ExprSchemable, LogicalPlan, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition, lit, when,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr::PhysicalExpr;
@@ -18,6 +19,7 @@ use datafusion::physical_expr::expressions::{Column, Literal};
 
 use super::exclusion::Exclusion;
 use super::frame::{self, Make, Shape};
+use super::zoned;
 use crate::numbers::exprs;
 
 /// Aggregates of floats that take rows back exactly, as they compare or count values. All others add up: a float
@@ -38,9 +40,10 @@ const EXACT_OVER_FLOATS: [&str; 8] = [
 pub(super) struct RecomputedFrames;
 
 impl AnalyzerRule for RecomputedFrames {
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        let zone = config.execution.time_zone.as_deref().unwrap_or("UTC");
         plan.transform_up_with_subqueries(|node| match node {
-            LogicalPlan::Window(_) => exprs::rewrite(node, &recomputed),
+            LogicalPlan::Window(_) => exprs::rewrite(node, &|expr, schema| recomputed(expr, schema, zone)),
             other => Ok(Transformed::no(other)),
         })
         .map(|rewritten| rewritten.data)
@@ -51,7 +54,7 @@ impl AnalyzerRule for RecomputedFrames {
     }
 }
 
-fn recomputed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn recomputed(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Transformed<Expr>> {
     let Expr::WindowFunction(mut call) = expr else {
         return Ok(Transformed::no(expr));
     };
@@ -63,11 +66,12 @@ fn recomputed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         .filter(|key| Exclusion::of(key).is_none())
         .collect();
     let marked = call.params.partition_by.len() < count;
-    let Some(aggregate) = aggregate(&call, exclusion) else {
+    let ends = zoned::ends(&call, schema, zone)?;
+    let Some(aggregate) = aggregate(&call, exclusion.is_some() || ends.is_some()) else {
         // Functions that number rows see no frame.
         return Ok(Transformed::new_transformed(Expr::WindowFunction(call), marked));
     };
-    if exclusion.is_none() && can_move(&aggregate, &call, schema)? {
+    if exclusion.is_none() && ends.is_none() && can_move(&aggregate, &call, schema)? {
         return Ok(Transformed::no(Expr::WindowFunction(call)));
     }
     let params = &mut call.params;
@@ -75,6 +79,7 @@ fn recomputed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         distinct: std::mem::take(&mut params.distinct),
         filter: params.filter.is_some(),
         exclusion,
+        ends: ends.as_ref().map(|(ends, _)| *ends),
     };
     if let Some(condition) = params.filter.take() {
         // NULL leaves a row out.
@@ -82,17 +87,25 @@ fn recomputed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             .args
             .push(when(*condition, lit(true)).otherwise(lit(false))?);
     }
+    if let Some((_, columns)) = ends {
+        params.args.extend(columns);
+        params.window_frame = WindowFrame::new_bounds(
+            WindowFrameUnits::Rows,
+            WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
+            WindowFrameBound::Following(ScalarValue::UInt64(None)),
+        );
+    }
     call.fun = WindowFunctionDefinition::WindowUDF(frame::function(aggregate, shape));
     Ok(Transformed::yes(Expr::WindowFunction(call)))
 }
 
 /// The aggregate that a call computes over its frame. The functions that take one value of a frame are such only
-/// where rows are left out.
-fn aggregate(call: &WindowFunction, exclusion: Option<Exclusion>) -> Option<Arc<AggregateUDF>> {
+/// where DataFusion does not find the frame.
+fn aggregate(call: &WindowFunction, other_frame: bool) -> Option<Arc<AggregateUDF>> {
     match &call.fun {
         WindowFunctionDefinition::AggregateUDF(aggregate) => Some(Arc::clone(aggregate)),
         WindowFunctionDefinition::WindowUDF(function) => match function.name() {
-            _ if exclusion.is_none() => None,
+            _ if !other_frame => None,
             "first_value" => Some(first_value_udaf()),
             "last_value" => Some(last_value_udaf()),
             "nth_value" => Some(nth_value_udaf()),

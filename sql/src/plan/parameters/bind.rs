@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
-use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::common::{ParamValues, internal_err};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, lit};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::scalar::ScalarValue;
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::from_datafusion;
+use watershed_storage::functions;
 
 use super::number;
-use crate::plan::units;
+use crate::plan::{show, units};
 
 /// Gives every place of a parameter the one type that was found for it.
 pub(super) fn give(plan: LogicalPlan, types: &[Option<DataType>]) -> Result<LogicalPlan> {
@@ -74,7 +77,11 @@ pub(in crate::plan) fn values(
                 };
                 Error::new(
                     code,
-                    format!("the value of parameter ${} is no {data_type}", index + 1),
+                    format!(
+                        "the value of parameter ${} is no {}",
+                        index + 1,
+                        show::type_name(data_type)
+                    ),
                 )
                 .with_detail(error.message())
             })
@@ -84,14 +91,27 @@ pub(in crate::plan) fn values(
 
 fn cast(value: &ScalarValue, to: &DataType, zone: &str) -> datafusion::common::Result<ScalarValue> {
     use DataType::{Date32, Timestamp, Utf8};
-    let local = Timestamp(TimeUnit::Microsecond, None);
     let zoned = Timestamp(TimeUnit::Microsecond, Some(zone.into()));
     match (value.data_type(), to) {
-        (Date32, Timestamp(_, Some(_))) => value.cast_to(&local)?.cast_to(&zoned)?.cast_to(to),
-        (Utf8 | Timestamp(_, None), Timestamp(_, Some(_))) | (Timestamp(_, Some(_)), Date32) => {
-            value.cast_to(&zoned)?.cast_to(to)
+        // Arrow refuses times that the clock of a zone skips or shows twice.
+        (Date32 | Timestamp(_, None), Timestamp(_, Some(_))) if !value.is_null() => {
+            instant("instant_from_local", value, zone)?.cast_to(to)
         }
+        (Utf8, Timestamp(_, Some(_))) if !value.is_null() && zone != "UTC" => {
+            instant("instant_from_text", value, zone)?.cast_to(to)
+        }
+        (Utf8, Timestamp(_, Some(_))) | (Timestamp(_, Some(_)), Date32) => value.cast_to(&zoned)?.cast_to(to),
         _ => value.cast_to(to),
+    }
+}
+
+/// What a function of ours makes of a value in a zone.
+fn instant(function: &str, value: &ScalarValue, zone: &str) -> datafusion::common::Result<ScalarValue> {
+    let call = functions::named(function)?.call(vec![lit(value.clone()), lit(zone)]);
+    let simplifier = ExprSimplifier::new(SimplifyContext::builder().build());
+    match simplifier.simplify(call)? {
+        Expr::Literal(value, _) => Ok(value),
+        other => internal_err!("{other} has no value"),
     }
 }
 

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Query, Select, SelectItem,
-    TableFactor, UnaryOperator, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
+    TableFactor, UnaryOperator, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut, WindowFrameBound,
+    WindowType,
 };
 use sqlparser::tokenizer::Span;
 
@@ -160,6 +161,10 @@ pub(super) fn write_arguments(query: &Query, values: &[Option<ScalarValue>]) -> 
             else {
                 return;
             };
+            self.expr(expr);
+        }
+
+        fn expr(&mut self, expr: &mut Expr) {
             let value = placeholder(expr)
                 .and_then(|id| number(id).checked_sub(1))
                 .and_then(|index| self.values.get(index))
@@ -173,11 +178,23 @@ pub(super) fn write_arguments(query: &Query, values: &[Option<ScalarValue>]) -> 
     impl VisitorMut for Write<'_> {
         type Break = ();
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-            if let Expr::Function(function) = expr
-                && let FunctionArguments::List(list) = &mut function.args
-            {
+            let Expr::Function(function) = expr else {
+                return ControlFlow::Continue(());
+            };
+            if let FunctionArguments::List(list) = &mut function.args {
                 for arg in &mut list.args {
                     self.arg(arg);
+                }
+            }
+            if let Some(WindowType::WindowSpec(spec)) = &mut function.over
+                && let Some(frame) = &mut spec.window_frame
+            {
+                for bound in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
+                    if let WindowFrameBound::Preceding(Some(distance))
+                    | WindowFrameBound::Following(Some(distance)) = bound
+                    {
+                        self.expr(distance);
+                    }
                 }
             }
             ControlFlow::Continue(())

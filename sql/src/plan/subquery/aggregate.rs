@@ -21,7 +21,19 @@ pub(super) fn push_down(found: &Aggregate, domain: &Domain, fresh: &mut Fresh<'_
     };
     let group = match found.group_expr.as_slice() {
         [Expr::GroupingSet(sets)] => vec![Expr::GroupingSet(within(sets, &own, &bind)?)],
-        plain => own.iter().cloned().chain(bind(plain)?).collect(),
+        plain => {
+            // A key that is a column of the domain is a column of its own, as it is for the nodes above.
+            let keys = bind(plain)?
+                .into_iter()
+                .enumerate()
+                .map(|(index, key)| match &key {
+                    Expr::Column(column) if below.columns.contains(column) => {
+                        key.alias(format!("__key_{index}"))
+                    }
+                    _ => key,
+                });
+            own.iter().cloned().chain(keys).collect()
+        }
     };
     let aggregate = Aggregate::try_new(Arc::new(below.plan), group, bind(&found.aggr_expr)?)?;
     let bound = Bound {

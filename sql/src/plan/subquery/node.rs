@@ -161,24 +161,37 @@ fn join(found: Join, fresh: &mut Fresh<'_>) -> Result<LogicalPlan> {
         return filter(Filter::try_new(predicate, Arc::new(joined))?, fresh);
     }
     let (mut left, mut right) = (Arc::clone(&found.left), Arc::clone(&found.right));
-    for expr in held {
-        let side = match (reads(&expr, left.schema())?, reads(&expr, right.schema())?) {
-            (false, _) => &mut right,
-            (true, false) => &mut left,
-            (true, true) => {
-                return Err(refused(
-                    "a condition of an outer join over columns of both sides",
-                    "Compute the subquery in one of the joined queries.",
-                ));
-            }
-        };
-        let schema = Arc::clone(side.schema());
-        let mut attach = Attach::new(LogicalPlan::clone(side), fresh);
-        let replaced = attach.replace(expr, &|expr| simple::in_expression(expr, &schema, false))?;
-        plain.push(replaced.data);
-        *side = Arc::new(attach.plan());
+    for mut expr in held {
+        one_sided(&expr, left.schema(), right.schema())?;
+        for (side, other) in [
+            (&mut left, found.right.schema()),
+            (&mut right, found.left.schema()),
+        ] {
+            let schema = Arc::clone(side.schema());
+            let mut attach = Attach::new(LogicalPlan::clone(side), fresh);
+            let replaced = attach.replace(expr, &|expr| {
+                Ok(reads(expr, other)? || simple::in_expression(expr, &schema, false)?)
+            })?;
+            expr = replaced.data;
+            *side = Arc::new(attach.plan());
+        }
+        plain.push(expr);
     }
     only(joined(&found, left, right, plain)?, &kept)
+}
+
+/// Refuses an expression with a subquery that reads columns of both sides.
+fn one_sided(expr: &Expr, left: &DFSchema, right: &DFSchema) -> Result<()> {
+    expr.apply(|inner| {
+        if subquery_of(inner).is_some() && reads(inner, left)? && reads(inner, right)? {
+            return Err(refused(
+                "a condition of an outer join over columns of both sides",
+                "Compute the subquery in one of the joined queries.",
+            ));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
 }
 
 fn joined(

@@ -6,20 +6,25 @@
 mod aliases;
 mod ambiguous;
 mod any;
+mod array_of;
 mod at_zone;
 mod by_name;
 mod calls;
 mod casts;
 mod columns;
 mod common;
+mod fields;
+mod frames;
 mod groups;
 mod json_path;
 mod order;
 mod repeated;
 mod row_values;
+mod semi;
 mod titles;
 mod unnest;
 mod using;
+mod volatile;
 mod windows;
 
 use std::ops::ControlFlow;
@@ -38,6 +43,7 @@ pub(super) use titles::{give as give_titles, title};
 /// Rewrites a query with all queries in it.
 pub(super) fn rewrite(query: &mut Query, names: &Names<'_>) -> Result<(), DataFusionError> {
     common::distinct_names(query);
+    volatile::check(query, names)?;
     let mut selects = Selects {
         scopes: Scopes::new(names),
     };
@@ -76,13 +82,22 @@ impl VisitorMut for Selects<'_, '_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
+        array_of::rewrite(expr);
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
         row_values::rewrite(expr);
         any::rewrite(expr);
         at_zone::rewrite(expr);
         json_path::rewrite(expr);
+        fields::rewrite(expr);
         windows::mark(expr);
-        ControlFlow::Continue(())
+        match frames::rewrite(expr) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 }
 
@@ -93,6 +108,8 @@ fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError
     let mut selects = Vec::new();
     selects_of(&mut query.body, &mut selects);
     for select in selects {
+        windows::check(select)?;
+        semi::rewrite(select);
         windows::inline(select);
         groups::expand(select)?;
         let order = order_by.as_mut().filter(|_| single);

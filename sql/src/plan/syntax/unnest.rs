@@ -1,19 +1,44 @@
-//! `FROM t, unnest(t.list) AS x(a)`: a lateral subquery, which DataFusion plans where it does not plan this.
+//! `FROM t, unnest(t.list) AS x(a)` and `FROM t, generate_series(1, t.n) AS x(a)`: lateral subqueries, which DataFusion
+//! plans where it does not plan these.
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, Ident, SelectItem, TableFactor, TableWithJoins, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    SelectItem, TableFactor, TableFunctionArgs, TableWithJoins, Visit, Visitor,
 };
 
-use super::calls::call;
 use super::columns::{alias, derived, query_of, quoted, select_of};
 use super::titles::is_called;
 use crate::dialect::folded;
 
-/// Rewrites a call of `unnest` in FROM that reads columns.
+/// The functions of which there is one that gives a list, too.
+const SERIES: [&str; 2] = ["generate_series", "range"];
+
+/// Rewrites a call of `unnest`, or of a series, in FROM that reads columns.
 pub(super) fn rewrite(factor: &mut TableFactor) {
+    let mut series = false;
     let (exprs, given) = match factor {
+        TableFactor::Table {
+            name,
+            alias,
+            args: Some(TableFunctionArgs { args, settings: None }),
+            with_ordinality: false,
+            ..
+        } if SERIES.iter().any(|known| is_called(name, known)) => {
+            series = true;
+            (vec![function(name.clone(), args.clone())], alias.clone())
+        }
+        TableFactor::Function {
+            name,
+            args,
+            alias,
+            with_ordinality: false,
+            ..
+        } if SERIES.iter().any(|known| is_called(name, known)) => {
+            series = true;
+            (vec![function(name.clone(), args.clone())], alias.clone())
+        }
         TableFactor::UNNEST {
             alias,
             array_exprs,
@@ -37,11 +62,13 @@ pub(super) fn rewrite(factor: &mut TableFactor) {
         _ => return,
     };
     let plain = !exprs.iter().any(reads_columns);
-    if exprs.is_empty() || (plain && matches!(factor, TableFactor::UNNEST { .. })) {
+    if exprs.is_empty() || (plain && (series || matches!(factor, TableFactor::UNNEST { .. }))) {
         return;
     }
     let mut outer = given.unwrap_or_else(|| alias(quoted("unnest")));
     let columns: Vec<Ident> = match outer.columns.is_empty() {
+        // As DataFusion calls that of a series which reads nothing.
+        true if series => vec![quoted("value")],
         // PostgreSQL calls a single column as its table.
         true if exprs.len() == 1 => vec![quoted(&folded(&outer.name))],
         true => (1..=exprs.len())
@@ -58,7 +85,7 @@ pub(super) fn rewrite(factor: &mut TableFactor) {
     for (index, (expr, column)) in exprs.into_iter().zip(columns).enumerate() {
         let list = quoted(&format!("__list_{index}"));
         items.push(SelectItem::ExprWithAlias {
-            expr: call("unnest", vec![Expr::Identifier(list.clone())]),
+            expr: call(Expr::Identifier(list.clone())),
             alias: column,
         });
         lists.push(SelectItem::ExprWithAlias { expr, alias: list });
@@ -79,6 +106,28 @@ fn argument(arg: &FunctionArg) -> Option<Expr> {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     }
+}
+
+fn call(list: Expr) -> Expr {
+    let name = ObjectName::from(vec![Ident::new("unnest")]);
+    function(name, vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(list))])
+}
+
+fn function(name: ObjectName, args: Vec<FunctionArg>) -> Expr {
+    Expr::Function(Function {
+        name,
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 fn reads_columns(expr: &Expr) -> bool {

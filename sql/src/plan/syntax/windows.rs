@@ -4,14 +4,66 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::common::DataFusionError;
 use sqlparser::ast::{
-    Expr, Function, FunctionArguments, Ident, NamedWindowDefinition, NamedWindowExpr, ObjectName, Query,
-    Select, VisitMut, VisitorMut, WindowSpec, WindowType,
+    Expr, Function, FunctionArguments, GroupByExpr, Ident, NamedWindowDefinition, NamedWindowExpr,
+    ObjectName, Query, Select, Visit, VisitMut, Visitor, VisitorMut, WindowSpec, WindowType,
 };
+use watershed_core::error::{Error, SqlState};
+use watershed_storage::error::into_datafusion;
 use watershed_storage::windows::Exclusion;
 
 use super::columns::quoted;
 use crate::dialect::{folded, split_exclusion};
+
+/// Refuses window functions where the rows that they see are not yet known.
+pub(super) fn check(select: &Select) -> Result<(), DataFusionError> {
+    let mut places: Vec<(&str, &Expr)> = Vec::new();
+    places.extend(select.selection.iter().map(|expr| ("WHERE", expr)));
+    places.extend(select.having.iter().map(|expr| ("HAVING", expr)));
+    if let GroupByExpr::Expressions(exprs, _) = &select.group_by {
+        places.extend(exprs.iter().map(|expr| ("GROUP BY", expr)));
+    }
+    for (clause, expr) in places {
+        let mut find = Find { depth: 0 };
+        if Visit::visit(expr, &mut find).is_break() {
+            return Err(into_datafusion(
+                Error::new(
+                    SqlState::WindowingError,
+                    format!("window functions are not allowed in {clause}"),
+                )
+                .with_hint("Filter by them with QUALIFY, or compute them in a subquery in FROM."),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Stops at the first window function that is of no inner query.
+struct Find {
+    depth: usize,
+}
+
+impl Visitor for Find {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function) if self.depth == 0 && function.over.is_some() => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
 
 /// Writes named windows into those that refine them.
 pub(super) fn inline(select: &mut Select) {
@@ -31,11 +83,11 @@ pub(super) fn inline(select: &mut Select) {
     }
     let mut inline = Inline { known, depth: 0 };
     for item in &mut select.projection {
-        let walked = item.visit(&mut inline);
+        let walked = VisitMut::visit(item, &mut inline);
         debug_assert!(walked.is_continue(), "the visitor never breaks");
     }
     if let Some(qualify) = &mut select.qualify {
-        let walked = qualify.visit(&mut inline);
+        let walked = VisitMut::visit(qualify, &mut inline);
         debug_assert!(walked.is_continue(), "the visitor never breaks");
     }
 }

@@ -24,7 +24,7 @@ const KEY: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
 const DAY: i128 = 86_400_000_000_000;
 
 /// Nanoseconds of an interval.
-pub(super) fn length(interval: IntervalMonthDayNano) -> i128 {
+pub(crate) fn length(interval: IntervalMonthDayNano) -> i128 {
     let days = i128::from(interval.months) * 30 + i128::from(interval.days);
     days * DAY + i128::from(interval.nanoseconds)
 }
@@ -119,7 +119,7 @@ fn interval(kind: &DataType) -> Option<DataType> {
 }
 
 /// The length, with its sign turned so that bytes sort as numbers do, then months and days.
-fn encode(interval: IntervalMonthDayNano) -> [u8; 24] {
+pub(crate) fn encode(interval: IntervalMonthDayNano) -> [u8; 24] {
     let turned = length(interval).cast_unsigned() ^ (1 << 127);
     let mut code = [0; 24];
     code[..16].copy_from_slice(&turned.to_be_bytes());
@@ -128,7 +128,7 @@ fn encode(interval: IntervalMonthDayNano) -> [u8; 24] {
     code
 }
 
-fn decode(code: &[u8]) -> Result<IntervalMonthDayNano> {
+pub(crate) fn decode(code: &[u8]) -> Result<IntervalMonthDayNano> {
     let (Some((length_bytes, rest)), true) = (code.split_first_chunk::<16>(), code.len() == 24) else {
         return exec_err!("{} bytes are no code of an interval", code.len());
     };

@@ -5,6 +5,8 @@ mod scale;
 
 use datafusion::logical_expr::ScalarUDF;
 
+pub(crate) use key::{decode, encode, length};
+
 pub(super) fn udfs() -> Vec<ScalarUDF> {
     vec![
         key::key(),
