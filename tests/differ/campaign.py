@@ -35,10 +35,8 @@ class Campaign:
         sessions = {}
         for path, settings in PATHS.items():
             settings = {**settings, "statement_timeout": "60s"}
-            if not known.allows("hedging"):
-                settings["watershed.hedging"] = "off"
             sessions[path] = Ours(url, path, settings)
-        if not known.allows("many_paths_staged"):
+        if not known.allows("staged"):
             sessions.pop("staged").close()
         self.admin = Ours(url, "admin", {})
         self.ducks = [Duck(), Duck()]

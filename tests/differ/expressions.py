@@ -120,15 +120,22 @@ class Expressions(Functions):
         depth = self.depth if depth is None else depth
         return self.of(BOOL, depth)
 
+    def operand(self, depth):
+        """An operand of AND, OR or NOT, which need no brackets around IS DISTINCT FROM."""
+        if self.chance(0.92):
+            return self.condition(depth)
+        left, right = self.pair(depth)
+        return expr(BOOL, left, f" IS {self.rng.choice(['', 'NOT '])}DISTINCT FROM ", right)
+
     # Predicates
 
     def make_bool(self, _, depth):
         kind = self.rng.random()
         if kind < 0.22:
             word = self.rng.choice([" AND ", " OR "])
-            return expr(BOOL, "(", seq([self.condition(depth), self.condition(depth)], word), ")")
+            return expr(BOOL, "(", seq([self.operand(depth), self.operand(depth)], word), ")")
         if kind < 0.28:
-            return expr(BOOL, "(NOT ", self.condition(depth), ")")
+            return expr(BOOL, "(NOT ", self.operand(depth), ")")
         if kind < 0.36:
             word = self.rng.choice([" IS NULL", " IS NOT NULL"])
             return expr(BOOL, "(", self.any(depth=depth), word, ")")
@@ -153,7 +160,7 @@ class Expressions(Functions):
         return self.comparison(depth)
 
     def comparison(self, depth):
-        if self.known.allows("intervals") and self.chance(0.05):
+        if self.chance(0.05):
             column = self.column(lambda column: column.type == TIMESTAMP and column.tame)
             if column:
                 span = self.rng.choice(["'1' DAY", "'24' HOUR", "'30' DAY", "'1' HOUR"])
@@ -161,14 +168,12 @@ class Expressions(Functions):
                 return expr(BOOL, "((", *gap, f") {self.rng.choice(['<', '>', '='])} INTERVAL {span})")
         sign = self.rng.choice(["=", "<>", "<", "<=", ">", ">=", "=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"])
         left, right = self.pair(depth)
-        if not sign.startswith("IS") or not self.known.allows("distinct_from_bare") or self.chance(0.5):
-            return expr(BOOL, "(", left, f" {sign} ", right, ")")
-        return expr(BOOL, left, f" {sign} ", right)
+        return expr(BOOL, "(", left, f" {sign} ", right, ")")
 
     def pair(self, depth):
         """Two values that can be compared."""
         type = self.any_type(sortable=True)
-        if type.family in ("int", "dec", "float") and self.known.allows("mixed_comparisons") and self.chance(0.3):
+        if type.family in ("int", "dec", "float") and self.chance(0.3):
             left = self.column(lambda column: column.type.family in ("int", "dec", "float") and column.tame)
             right = self.column(lambda column: column.type.family in ("int", "dec", "float") and column.tame)
             if left and right:

@@ -13,9 +13,9 @@ class Functions:
     """The part of Expressions that knows functions; `self` is an Expressions."""
 
     def number(self, type, depth):
-        """An operand of a type with a known bound, or None."""
+        """An operand of a type; None now and then where it may have any size, as sums of such leave their type."""
         value = self.of(type, depth)
-        return value if value.size is not None or self.known.allows("integer_overflow") else None
+        return value if value.size is not None or self.chance(0.5) else None
 
     # Integers
 
@@ -47,7 +47,7 @@ class Functions:
         bound = None
         if left.size is not None and right.size is not None:
             bound = left.size * right.size if sign == "*" else left.size + right.size
-        if not self.known.allows("integer_overflow"):
+        if not self.chance(0.5):
             limit = (1 << (type.bits - 1)) - 1
             if bound is None or bound > limit or (sign == "-" and not type.signed):
                 return left
@@ -70,7 +70,7 @@ class Functions:
             column = self.column(lambda column: column.type.family == "list")
             if column:
                 return [Alt("cardinality(", "len("), column.node(), ")"]
-        if kind < 0.9 and self.known.allows("casts_round"):
+        if kind < 0.9:
             column = self.column(lambda column: column.tame and column.type.family in ("dec", "float"))
             if column:
                 return ["CAST(", column.node(), " AS BIGINT)"]
@@ -93,7 +93,7 @@ class Functions:
             return expr(type, "abs(", self.of(type, depth), ")")
         if kind < 0.7:
             return expr(type, "(-", self.of(type, depth), ")")
-        if kind < 0.8 and self.known.allows("decimal_round"):
+        if kind < 0.8:
             return expr(type, "round(", self.of(type, depth), f", {self.rng.choice([0, 1, 2])})")
         if kind < 0.9 and type.precision - type.scale >= 8:
             source = self.column(lambda column: column.type.family == "int" and column.tame)
@@ -173,8 +173,7 @@ class Functions:
             source = self.column(lambda column: column.type == DATE and column.tame)
             if source:
                 interval = self.rng.choice(INTERVALS[:2])
-                value = expr(DATE, "(", source.node(), f" {self.rng.choice('+-')} INTERVAL {interval})")
-                return value if self.known.allows("date_add_type") else expr(DATE, "CAST(", value, " AS DATE)")
+                return expr(DATE, "(", source.node(), f" {self.rng.choice('+-')} INTERVAL {interval})")
         return self.leaf(type)
 
     def make_ts(self, type, depth):
@@ -194,7 +193,7 @@ class Functions:
     # Arrays
 
     def make_list(self, type, depth):
-        if self.known.allows("array_functions") and self.chance(0.4):
+        if self.chance(0.4):
             kind = self.rng.random()
             if kind < 0.4:
                 return expr(

@@ -75,8 +75,6 @@ def random_size(rng):
 def random_table(rng, known, name, storage=None):
     storage = storage or rng.choice(OWN * 2 + EXTERNAL)
     count = random_size(rng)
-    if storage in EXTERNAL and not known.allows("empty_files"):
-        count = max(1, count)
     fields = [Field("rid", types.BIGINT, True, 10**6, 0)]
     for number in range(rng.randint(3, 8)):
         nulls = rng.choice([0, 0.05, 0.2, 0.2, 1 if rng.random() < 0.2 else 0.5])

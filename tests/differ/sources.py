@@ -86,7 +86,7 @@ class Sources:
 
     def from_(self, depth, outer_columns=()):
         """One source, or several that are joined."""
-        if self.known.allows("using") and self.rng.random() < 0.06:
+        if self.rng.random() < 0.06:
             return self.using()
         source = self.item(depth)
         for _ in range(self.rng.choice([0, 0, 0, 1, 1, 2])):
@@ -94,7 +94,7 @@ class Sources:
         if self.rng.random() < 0.06:
             source = self.lateral(source)
         arrays = [column for column in source.columns if column.type.family == "list"]
-        if arrays and self.known.allows("lateral_unnest") and self.rng.random() < 0.25 and not source.outer:
+        if arrays and self.rng.random() < 0.25 and not source.outer:
             source = self.unnested(source, self.rng.choice(arrays))
         return source
 
@@ -147,7 +147,7 @@ class Sources:
         """ON: equalities, and sometimes more."""
         parts = []
         for a, b in self.rng.sample(equalities, min(len(equalities), self.rng.choice([1, 1, 2]))):
-            sign = "IS NOT DISTINCT FROM" if self.known.allows("null_safe_join") and self.rng.random() < 0.1 else "="
+            sign = "IS NOT DISTINCT FROM" if self.rng.random() < 0.1 else "="
             parts.append(expr(BOOL, "(", a.node(), f" {sign} ", b.node(), ")"))
         if not parts or self.rng.random() < 0.35:
             maker = Expressions(self.rng, self.known, left.columns + right.columns, depth=2)
@@ -181,7 +181,7 @@ class Sources:
         else:
             limit = (
                 opt(f" ORDER BY {rid} LIMIT {self.rng.choice([1, 2])}")
-                if self.rng.random() < 0.5 and self.known.allows("lateral_limit")
+                if self.rng.random() < 0.5
                 else ""
             )
             body = ["(SELECT ", value, f" AS x0, {rid} AS x1 FROM ", inner.node, " WHERE ", correlated, limit, ")"]
@@ -207,11 +207,9 @@ class Subqueries:
     def predicate(self, maker, depth):
         s, rng, known = self.statements, maker.rng, maker.known
         inner = s.base(small=True)
-        where, correlated = self.where(maker, inner)
+        where = self.where(maker, inner)
         inside = Expressions(rng, known, inner.columns, depth=1)
         kind = rng.random()
-        if self.place == "select" and kind < 0.6 and not known.allows("correlated_select"):
-            kind = 0.8
         if kind < 0.35:
             word = rng.choice(["EXISTS ", "NOT EXISTS "])
             return expr(BOOL, f"({word}(SELECT 1 FROM ", inner.node, where, "))")
@@ -220,8 +218,6 @@ class Subqueries:
             found = column and [c for c in inner.columns if c.type == column.type]
             if found:
                 word = rng.choice(["IN", "IN", "NOT IN"])
-                if word == "NOT IN" and correlated and not known.allows("correlated_not_in"):
-                    word = "IN"
                 return expr(
                     BOOL,
                     "(",
@@ -233,8 +229,6 @@ class Subqueries:
                     where,
                     "))",
                 )
-        if correlated and not known.allows("correlated_aggregate"):
-            where = opt(" WHERE ", inside.condition())
         type = inside.any_type(sortable=True)
         if type.family in ("bin", "bool"):
             type = BIGINT
@@ -246,19 +240,18 @@ class Subqueries:
         )
 
     def where(self, maker, inner):
-        """WHERE of a subquery, and whether it names columns outside of it."""
+        """WHERE of a subquery, which often names columns outside of it."""
         rng = maker.rng
         inside = Expressions(rng, maker.known, inner.columns, depth=1)
         parts = [inside.condition()] if rng.random() < 0.5 else []
         pairs = [
             (a, b) for a in maker.columns for b in inner.columns if a.type == b.type and a.type.sortable and a.exact
         ]
-        correlated = bool(pairs) and rng.random() < 0.6
-        if correlated:
+        if pairs and rng.random() < 0.6:
             a, b = rng.choice(pairs)
             parts.append(expr(BOOL, "(", a.node(), " = ", b.node(), ")"))
             if rng.random() < 0.2:
                 a, b = rng.choice(pairs)
                 parts.append(expr(BOOL, "(", a.node(), rng.choice([" < ", " <> ", " >= "]), b.node(), ")"))
         rng.shuffle(parts)
-        return (opt(" WHERE ", seq(parts, " AND ")) if parts else ""), correlated
+        return opt(" WHERE ", seq(parts, " AND ")) if parts else ""

@@ -84,7 +84,7 @@ class Statements(Sources):
         return self.select(depth)
 
     def where(self, source, depth):
-        if source.outer and not self.known.allows("right_join_where") or self.rng.random() < 0.35:
+        if self.rng.random() < 0.35:
             return NOTHING
         maker = Expressions(self.rng, self.known, source.columns, 2, Subqueries(self, "where", depth))
         parts = [maker.condition() for _ in range(self.rng.choice([1, 1, 2]))]
@@ -142,8 +142,6 @@ class Statements(Sources):
                 continue
             if is_constant(value):
                 continue
-            if not self.known.allows("repeated_groups") and str_of(value) in map(str_of, groups):
-                continue
             groups.append(value)
         sets = len(groups) > 0 and self.rng.random() < 0.15
         for number, value in enumerate(groups):
@@ -152,14 +150,8 @@ class Statements(Sources):
         if sets and self.rng.random() < 0.5:
             items.append(text("grouping(", groups[0], f") AS c{len(items)}"))
             columns.append(Column(f"c{len(columns)}", BIGINT))
-        few = not groups and not self.known.allows("min_and_max")
-        words = set()
         for _ in range(self.rng.choice([1, 2, 3])):
             value = self.aggregate(maker, source)
-            word = str(value.parts[0])[:3] if value.parts else ""
-            if few and word in ("min", "max") and words - {word}:
-                continue
-            words |= {word} & {"min", "max"}
             items.append(text(value, f" AS c{len(items)}"))
             columns.append(Column(f"c{len(columns)}", value.type, False, value.exact))
         if not items:
@@ -174,7 +166,7 @@ class Statements(Sources):
         return Built(node, columns, keys, max(1, source.rows // 2))
 
     def group_by(self, groups, sets):
-        if not groups and self.known.allows("grouping_sets_empty") and self.rng.random() < 0.2:
+        if not groups and self.rng.random() < 0.2:
             return opt(self.rng.choice([" GROUP BY GROUPING SETS (())", " GROUP BY GROUPING SETS ((), ())"]))
         if not groups:
             return NOTHING
@@ -183,9 +175,10 @@ class Statements(Sources):
         word = self.rng.choice(["ROLLUP", "CUBE", "GROUPING SETS"])
         if word != "GROUPING SETS":
             return text(f" GROUP BY {word} (", seq(groups), ")")
-        parts = [text("(", seq(groups), ")"), text("(", groups[0], ")"), text("()")]
+        # One set has all groups, as each of them is selected.
+        parts = [text("(", groups[0], ")"), text("()")][: self.rng.choice([1, 2])] + [text("(", seq(groups), ")")]
         self.rng.shuffle(parts)
-        return text(" GROUP BY GROUPING SETS (", seq(parts[: self.rng.choice([2, 3])]), ")")
+        return text(" GROUP BY GROUPING SETS (", seq(parts), ")")
 
     def aggregate(self, maker, source):
         rng = self.rng
@@ -221,14 +214,12 @@ class Statements(Sources):
         word = self.rng.choice(
             ["UNION ALL", "UNION ALL", "UNION", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"]
         )
-        if word in ("INTERSECT ALL", "EXCEPT ALL") and not self.known.allows("set_operations_all"):
-            word = "UNION ALL"
         count = self.rng.choice([1, 2])
         wanted = [
             self.rng.choice([BIGINT, INT, STRING, BOOL, DATE, TIMESTAMP, types.decimal(10, 2)]) for _ in range(count)
         ]
         sides = [self.select(depth, wanted) for _ in range(self.rng.choice([2, 2, 3]))]
-        if self.known.allows("mixed_sets") and self.rng.random() < 0.3:
+        if self.rng.random() < 0.3:
             sides[-1] = self.select(depth, [self.rng.choice(ALIKE.get(type, (type,))) for type in wanted])
         if not all(column.exact for side in sides for column in side.columns):
             return sides[0]
@@ -247,8 +238,7 @@ class Statements(Sources):
         maker = Expressions(self.rng, self.known, source.columns, 1)
         value = maker.any()
         direction = self.rng.choice(["", " DESC"])
-        keys = [key for key in source.keys if key != column.name or self.known.allows("repeated_sort_keys")]
-        order = ", ".join([column.name] + [key + direction for key in keys])
+        order = ", ".join([column.name] + [key + direction for key in source.keys])
         items = seq([text(column.node(), " AS c0"), text(value, " AS c1")])
         node = query(
             "SELECT DISTINCT ON (",
@@ -271,7 +261,7 @@ class Statements(Sources):
         base = f"SELECT CAST({step} AS BIGINT) AS n, CAST('a' AS VARCHAR) AS s"
         word = self.rng.choice(["UNION ALL", "UNION ALL", "UNION"])
         body = f"SELECT n + {step}, s || 'b' FROM r WHERE n < {limit}"
-        if self.known.allows("recursive_join") and self.rng.random() < 0.5:
+        if self.rng.random() < 0.5:
             source = self.base(small=True)
             alias = source.node.parts[0].split(" AS ")[1]
             body = f"SELECT {alias}.c0, s || 'c' FROM r JOIN {source.node.parts[0]} ON {alias}.c0 = r.n + {step} WHERE n < {limit}"

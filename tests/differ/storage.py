@@ -62,8 +62,7 @@ class Store:
         if table.storage in ("csv", "json", "parquet", "duckdb_parquet", "delta"):
             self.write_files(table, [rows])
             return
-        arrays = any(field.type.family == "list" for field in table.fields)
-        if way == "values" and (not arrays or self.known.allows("null_decimal_arrays")):
+        if way == "values":
             ours.run(self.insert_text(table, rows))
         else:
             for statement in self.load(table, rows):
@@ -84,8 +83,7 @@ class Store:
             yield table.ddl()
             parts = table.options["files"] if len(table.rows) >= 4 else 1
             for rows in split(table.rows, parts):
-                arrays = any(f.type.family == "list" and f.type.item.family == "dec" for f in table.fields)
-                if len(rows) <= 12 and (not arrays or self.known.allows("null_decimal_arrays")):
+                if len(rows) <= 12:
                     if rows:
                         yield self.insert_text(table, rows)
                 elif rows:

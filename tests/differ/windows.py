@@ -41,7 +41,6 @@ class Windows:
         nulls = ""
         if (
             name in ("lag", "lead", "first_value", "last_value")
-            and self.known.allows("window_ignore_nulls")
             and rng.random() < 0.3
         ):
             # DuckDB wants it within the call.
@@ -62,7 +61,7 @@ class Windows:
 
     def order(self, total):
         """ORDER BY, by the keys too if it has to be total."""
-        direction = self.rng.choice(["", " DESC"]) if self.known.allows("window_directions") else self.direction
+        direction = self.rng.choice(["", " DESC"])
         nulls = self.rng.choice(["", "", " NULLS FIRST", " NULLS LAST"])
         columns = [column for column in self.source.columns if self.orders(column)]
         found = [self.rng.choice(columns).name + direction + nulls] if columns and self.rng.random() < 0.7 else []
@@ -75,8 +74,6 @@ class Windows:
         return "ORDER BY " + ", ".join(found) if found else ""
 
     def orders(self, column):
-        if column.type.family == "bin" and not self.known.allows("binary_windows"):
-            return False
         return column.type.sortable and column.exact
 
     def frame(self, total):
@@ -109,9 +106,9 @@ class Windows:
         rng = self.rng
         call, type, exact = aggregate_call(self.maker, rng, distinct=False)
         condition = ""
-        if self.known.allows("window_filter") and rng.random() < 0.25:
+        if rng.random() < 0.25:
             condition = opt(" FILTER (WHERE ", self.maker.condition(1), ")")
-        ranged = self.ranged() if rng.random() < 0.2 and self.known.allows("range_offsets") else None
+        ranged = self.ranged() if rng.random() < 0.2 else None
         if ranged:
             return expr(type, call, condition, " OVER (", self.partition(), ranged, ")", exact=exact)
         order = self.order(total) if rng.random() < 0.7 else ""
@@ -129,8 +126,7 @@ def aggregate_call(maker, rng, distinct=True):
         return "count(*)", BIGINT, True
     if name == "count":
         value = maker.any(sortable=bool(word))
-        fixed = value.type.family == "bool" and not maker.known.allows("distinct_of_is_null")
-        if word and (not value.exact or fixed):
+        if word and not value.exact:
             word = ""
         return expr(BIGINT, f"count({word}", value, ")", exact=True), BIGINT, True
     if name == "sum":
