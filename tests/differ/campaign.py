@@ -7,7 +7,7 @@ import re
 import sys
 import time
 
-from . import minimizer, types
+from . import minimizer, rules, types
 from .comparison import difference
 from .engines import Duck, Failure, Ours
 from .judge import Finding, Judge
@@ -23,6 +23,9 @@ PATHS = {
     "pipelined": {"watershed.execution": "pipelined", "watershed.result_cache": "off"},
     "staged": {"watershed.execution": "staged", "watershed.result_cache": "off"},
 }
+
+
+ZONES = ["UTC", "UTC", "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"]
 
 
 class Campaign:
@@ -50,6 +53,7 @@ class Campaign:
     def round(self, number, statements, only=None):
         """One schema and its statements."""
         rng = random.Random(f"{self.seed}/{number}")
+        self.zone(rng.choice(ZONES))
         tables = []
         for index in range(rng.choice([4, 5, 6])):
             table = random_table(rng, self.known, f"tab{self.seed}_{number}_{index}")
@@ -74,6 +78,14 @@ class Campaign:
         counts = {name: count for name, count in self.counts.items() if not name.startswith("duckdb")}
         print(f"round {number}: {counts}", file=sys.stderr, flush=True)
 
+    def zone(self, name):
+        """Sets the time zone of all sessions but the one that writes literals."""
+        self.zone_name = name
+        for session in self.judge.sessions.values():
+            session.run(f"SET TIME ZONE '{name}'")
+        for duck in self.ducks:
+            duck.zone(name)
+
     def written(self, rng, tables, number):
         """Tables that a query fills: CREATE TABLE AS, on each path in turn."""
         found = []
@@ -96,9 +108,12 @@ class Campaign:
                 self.judge.sessions[path].run(f"DROP TABLE IF EXISTS {name}")
                 self.judge.sessions[path].run(sql[OURS])
             except Failure as error:
+                if rules.refusal(error, []):
+                    continue
                 self.report_error("create as " + error.kind(), f"{path}: {sql[OURS]}: {error.message[:500]}")
                 continue
-            table.rows = [list(row) for row in self.ducks[0].connection.execute(f"SELECT * FROM {name}").fetchall()]
+            columns = [column.to_pylist() for column in self.ducks[0].arrow(f"SELECT * FROM {name}").columns]
+            table.rows = [list(row) for row in zip(*columns)]
             self.whole(table, number)
             found.append(table)
         return found
@@ -223,6 +238,8 @@ class Script:
         tables = [self.fresh(table) for table in self.shrink()]
         node = rename(self.built.node, self.map(tables))
         lines = [line for table in tables for line in self.describe(table)]
+        if self.campaign.zone_name != "UTC":
+            lines.append(f"SET TIME ZONE '{self.campaign.zone_name}';")
         lines += [f"SET watershed.execution = '{self.finding.path}';", render(node, OURS) + ";"]
         expected, found = self.outcome(node, tables)
         if render(node, DUCK) != render(node, OURS):
@@ -310,7 +327,7 @@ class Script:
         else:
             lines.append(f"-- {table.storage}, {len(table.rows)} rows, {table.options}")
             lines.append(store.external_ddl(table) + ";  -- or own: " + table.ddl())
-        if len(table.rows) <= 20:
+        if len(table.rows) <= 40:
             if table.rows:
                 lines.append(store.insert_text(table, table.rows) + ";")
         else:

@@ -67,9 +67,9 @@ class Functions:
                 field = "day"
             return ["CAST(", f"extract({field} FROM ", source, ") AS BIGINT)"]
         if kind < 0.8:
-            column = self.column(lambda column: column.type.family == "list")
-            if column:
-                return [Alt("cardinality(", "len("), column.node(), ")"]
+            found = self.integer_of_json() if self.chance(0.4) else self.integer_of_array(depth)
+            if found:
+                return found
         if kind < 0.9:
             column = self.column(lambda column: column.tame and column.type.family in ("dec", "float"))
             if column:
@@ -125,6 +125,10 @@ class Functions:
     # Strings and bytes
 
     def make_str(self, type, depth):
+        if self.chance(0.12):
+            found = self.text_of_json() if self.chance(0.5) else self.text_of_array(depth)
+            if found:
+                return found
         value = self.of(STRING, depth)
         kind = self.rng.randrange(15)
         number = self.rng.choice([0, 1, 2, 3, 5])
@@ -187,31 +191,5 @@ class Functions:
                     TIMESTAMP, "(", source.node(), f" {self.rng.choice('+-')} INTERVAL {self.rng.choice(INTERVALS)})"
                 )
         if kind < 0.75:
-            return expr(TIMESTAMP, "CAST(", self.of(DATE, depth), " AS TIMESTAMP)")
+            return expr(TIMESTAMP, "CAST(", self.of(DATE, depth), Alt(" AS TIMESTAMP)", " AS TIMESTAMPTZ)"))
         return self.leaf(type)
-
-    # Arrays
-
-    def make_list(self, type, depth):
-        if self.chance(0.4):
-            kind = self.rng.random()
-            if kind < 0.4:
-                return expr(
-                    type, Alt("array_append(", "list_append("), self.of(type, depth), ", ", self.of(type.item, 0), ")"
-                )
-            if kind < 0.7:
-                return expr(
-                    type, Alt("array_concat(", "list_concat("), self.of(type, depth), ", ", self.of(type, 0), ")"
-                )
-            return expr(type, "array_slice(", self.of(type, depth), ", 1, 2)")
-        return self.leaf(type)
-
-    def item_of_array(self):
-        """An element or a field of a nested column, or None."""
-        column = self.column(lambda column: column.type.family in ("list", "struct"))
-        if column is None:
-            return None
-        if column.type.family == "list":
-            return expr(column.type.item, column.node(), f"[{self.rng.choice([1, 1, 2, -1])}]")
-        name, type = self.rng.choice(column.type.fields)
-        return expr(type, column.node(), f"['{name}']")

@@ -6,7 +6,9 @@ from . import types
 from .values import Values
 
 OWN = ("plain", "sharded", "partitioned", "both")
-EXTERNAL = ("parquet", "duckdb_parquet", "csv", "json", "delta")
+EXTERNAL = ("parquet", "duckdb_parquet", "csv", "json", "delta", "hive")
+# How Arrow schemas of files hold strings.
+STRINGS = ("plain", "large", "dictionary")
 
 
 @dataclasses.dataclass
@@ -74,7 +76,8 @@ def random_size(rng):
 
 def random_table(rng, known, name, storage=None):
     storage = storage or rng.choice(OWN * 2 + EXTERNAL)
-    count = random_size(rng)
+    # A tree of folders needs a row.
+    count = max(random_size(rng), 1 if storage == "hive" else 0)
     fields = [Field("rid", types.BIGINT, True, 10**6, 0)]
     for number in range(rng.randint(3, 8)):
         nulls = rng.choice([0, 0.05, 0.2, 0.2, 1 if rng.random() < 0.2 else 0.5])
@@ -101,7 +104,7 @@ def random_field(rng, storage, number):
         )
     if storage == "json":
         return rng.choice([types.BIGINT, types.DOUBLE, types.STRING, types.BOOL, types.array(types.BIGINT)]), True
-    type = types.random_type(rng, unsigned=storage in ("parquet", "duckdb_parquet"))
+    type = types.random_type(rng, unsigned=storage in ("parquet", "duckdb_parquet"), json=storage in OWN)
     return type, rng.random() < 0.6
 
 
@@ -135,4 +138,22 @@ def layout(rng, table):
         "write_page_index": rng.random() < 0.5,
         "compression": rng.choice(["snappy", "zstd", "none"]),
         "inferred": rng.random() < 0.5,
+        "strings": rng.choice(STRINGS),
     }
+    if table.storage in ("hive", "delta"):
+        fold(rng, table)
+
+
+def fold(rng, table):
+    """Chooses a column that makes folders. Files name it last, as they do not hold it."""
+    kinds = (types.BIGINT, types.DATE) if table.storage == "hive" else (types.BIGINT, types.DATE, types.INT)
+    fields = [field for field in table.fields if field.type in kinds and field.tame and field.name != "rid"]
+    if not fields or table.storage == "delta" and rng.random() < 0.5:
+        if table.storage == "hive":
+            table.storage = "parquet"
+        return
+    field = rng.choice(fields)
+    field.domain = min(field.domain, 10)
+    table.partition = field.name
+    if table.storage == "hive":
+        table.fields = [other for other in table.fields if other is not field] + [field]

@@ -3,11 +3,13 @@
 import dataclasses
 
 from . import types
+from .aggregates import Aggregates
 from .expressions import Column, Expressions
-from .sources import Sources, Subqueries
+from .sources import Sources
+from .subqueries import Subqueries
 from .tree import NOTHING, OURS, Alt, Node, expr, opt, query, render, seq, text
 from .types import BIGINT, BOOL, DATE, DOUBLE, INT, STRING, TIMESTAMP
-from .windows import Windows, aggregate_call
+from .windows import Windows
 
 # Types that a set operation brings to one type.
 ALIKE = {
@@ -122,7 +124,20 @@ class Statements(Sources):
         if wanted is None and all(column.exact for column in columns) and self.rng.random() < 0.15:
             word = "DISTINCT "
             keys = [column.name for column in columns]
-        node = query(f"SELECT {word}", seq(items), " FROM ", source.node, where)
+        tail = []
+        if windows and self.rng.random() < 0.2:
+            # A window with a name; it stands before QUALIFY.
+            call = self.rng.choice(["count(*)", "row_number()", "rank()"])
+            add(expr(BIGINT, f"{call} OVER w"), BIGINT)
+            total = source.keys is not None
+            over = text(windows.partition(), windows.order(total)) if total or call != "row_number()" else None
+            if over is None:
+                items.pop(), columns.pop()
+            else:
+                tail = [" WINDOW w AS (", over, ")"]
+        if windows and self.rng.random() < 0.2:
+            tail.append(windows.qualify())
+        node = query(f"SELECT {word}", seq(items), " FROM ", source.node, where, *tail)
         return Built(node, columns, keys, source.rows)
 
     def nested_item(self, maker):
@@ -132,9 +147,11 @@ class Statements(Sources):
         source = self.from_(depth)
         where = self.where(source, depth)
         maker = Expressions(self.rng, self.known, source.columns, 1)
+        aggregates = Aggregates(maker, source)
         groups, items, columns = [], [], []
         for _ in range(self.rng.choice([0, 1, 1, 1, 2, 3])):
-            column = maker.column(lambda c: c.type.sortable and c.exact)
+            nested = self.rng.random() < 0.1
+            column = maker.column(lambda c: (c.type.sortable or nested and c.type.family != "json") and c.exact)
             if column is None:
                 break
             value = column.node() if self.rng.random() < 0.75 else maker.of(column.type)
@@ -151,27 +168,38 @@ class Statements(Sources):
             items.append(text("grouping(", groups[0], f") AS c{len(items)}"))
             columns.append(Column(f"c{len(columns)}", BIGINT))
         for _ in range(self.rng.choice([1, 2, 3])):
-            value = self.aggregate(maker, source)
+            value = aggregates.make()
             items.append(text(value, f" AS c{len(items)}"))
             columns.append(Column(f"c{len(columns)}", value.type, False, value.exact))
-        if not items:
-            items.append(text("count(*) AS c0"))
-            columns.append(Column("c0", BIGINT))
+        above = bool(groups) and self.rng.random() < 0.1
+        if above:
+            value = self.above(groups, sets)
+            items.append(text(value, f" AS c{len(items)}"))
+            columns.append(Column(f"c{len(columns)}", BIGINT))
         having = NOTHING
         if self.rng.random() < 0.2:
             having = opt(" HAVING ", expr(BOOL, "(count(*)", self.rng.choice([" > 1", " = 1", " >= 0", " < 5"]), ")"))
-        by = self.group_by(groups, sets)
+            if self.rng.random() < 0.3:
+                value = aggregates.make()
+                having = opt(" HAVING ", expr(BOOL, "(", value, self.rng.choice([" IS NULL)", " IS NOT NULL)"])))
+        by = self.group_by(groups, sets, above)
         keys = [f"c{number}" for number in range(len(groups))] if groups and not sets else None
         node = query("SELECT ", seq(items), " FROM ", source.node, where, by, having)
         return Built(node, columns, keys, max(1, source.rows // 2))
 
-    def group_by(self, groups, sets):
+    def group_by(self, groups, sets, above):
         if not groups and self.rng.random() < 0.2:
-            return opt(self.rng.choice([" GROUP BY GROUPING SETS (())", " GROUP BY GROUPING SETS ((), ())"]))
+            # DuckDB forgets the second of two empty sets where no aggregate is read.
+            return opt(" GROUP BY GROUPING SETS (())")
         if not groups:
             return NOTHING
         if not sets:
-            return text(" GROUP BY ", seq(groups))
+            # Columns of the result by their place, or all that are no aggregates.
+            places = [str(number + 1) for number in range(len(groups))]
+            form = self.rng.random()
+            if form < 0.15:
+                return text(f" GROUP BY {', '.join(places)}")
+            return text(" GROUP BY ALL") if form < 0.2 and not above else text(" GROUP BY ", seq(groups))
         word = self.rng.choice(["ROLLUP", "CUBE", "GROUPING SETS"])
         if word != "GROUPING SETS":
             return text(f" GROUP BY {word} (", seq(groups), ")")
@@ -180,35 +208,14 @@ class Statements(Sources):
         self.rng.shuffle(parts)
         return text(" GROUP BY GROUPING SETS (", seq(parts), ")")
 
-    def aggregate(self, maker, source):
-        rng = self.rng
-        kind = rng.random()
-        condition = opt(" FILTER (WHERE ", maker.condition(1), ")") if rng.random() < 0.15 else NOTHING
-        if kind < 0.7:
-            call, type, exact = aggregate_call(maker, rng)
-            return expr(type, *(call.parts if isinstance(call, Node) else (call,)), condition, exact=exact)
-        order = ", ".join(key + self.rng.choice(["", " DESC"]) for key in source.keys) if source.keys else None
-        if kind < 0.76:
-            return expr(BOOL, rng.choice(["bool_and(", "bool_or("]), maker.condition(1), ")", condition)
-        if kind < 0.82:
-            column = maker.column(lambda c: c.type.family == "int")
-            if column:
-                return expr(column.type, rng.choice(["bit_and(", "bit_or(", "bit_xor("]), column.node(), ")", condition)
-        if kind < 0.88:
-            column = maker.column(lambda c: c.type.family in ("int", "float") and c.tame and c.exact)
-            if column:
-                name = rng.choice(["stddev_samp", "stddev_pop", "var_samp", "var_pop", "median"])
-                return expr(DOUBLE, f"{name}(", column.node(), ")", condition, exact=False)
-        if order and kind < 0.94:
-            value = maker.of(STRING)
-            return expr(STRING, "string_agg(", value, f", ',' ORDER BY {order})", condition)
-        if order:
-            value = maker.any(sortable=True)
-            name = rng.choice(["array_agg", "first_value", "last_value"])
-            if name == "array_agg":
-                return expr(types.array(value.type), "array_agg(", value, f" ORDER BY {order})", condition)
-            return expr(value.type, Alt(name, name.split("_")[0]), "(", value, f" ORDER BY {order})", condition)
-        return expr(BIGINT, "count(*)", condition)
+    def above(self, groups, sets):
+        """A window above groups."""
+        if sets or self.rng.random() < 0.4:
+            over = "" if self.rng.random() < 0.5 else opt("PARTITION BY ", groups[0])
+            return expr(BIGINT, "sum(count(*)) OVER (", over, ")")
+        order = seq([text(value, self.rng.choice(["", " DESC"])) for value in groups])
+        name = self.rng.choice(["row_number()", "rank()", "sum(count(*))", "max(count(*))"])
+        return expr(BIGINT, f"{name} OVER (ORDER BY ", order, ")")
 
     def set_operation(self, depth):
         word = self.rng.choice(

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import json
 import math
 import struct
 
@@ -130,6 +131,17 @@ class Values:
             moment += datetime.timedelta(microseconds=rng.choice([1, 1000, 999999, 500000, 59_999_999]))
         return moment
 
+    def of_json(self, _):
+        """A document with members of every kind, in the form that both engines keep."""
+        rng = self.rng
+        scalars = [0, 1, -7, rng.randint(0, self.domain), 1.5, "x", "a b", "ä", "", True, False, None, 2**40]
+        found = {name: rng.choice(scalars) for name in ("a", "b") if rng.random() < 0.8}
+        if rng.random() < 0.6:
+            found["l"] = [rng.choice(scalars) for _ in range(rng.choice([0, 1, 3]))]
+        if rng.random() < 0.4:
+            found["o"] = {"x": rng.choice(scalars), "y": [1]}
+        return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
+
     def of_list(self, type):
         return [
             None if self.rng.random() < 0.1 else self.of(type.item) for _ in range(self.rng.choice([0, 1, 1, 2, 3, 5]))
@@ -162,18 +174,21 @@ def literal_text(type, value, known):
     if family == "dec":
         plain = f"{value:f}"
         if len(plain) < 36:
-            return plain
+            return plain if value >= 0 else f"({plain})"
         return f"CAST('{plain}' AS {type.ours})"
     if family == "float":
         return Alt(float_text(value, type.ours), float_text(value, type.duck))
     if family == "str":
         return quoted(value)
+    if family == "json":
+        return f"CAST({quoted(value)} AS JSON)"
     if family == "bin":
         return Alt(f"X'{value.hex()}'", "'" + "".join(f"\\x{byte:02X}" for byte in value) + "'::BLOB")
     if family == "date":
         return f"DATE '{value.isoformat()}'"
     if family == "ts":
-        return f"TIMESTAMP '{value.replace(tzinfo=None).isoformat(' ')}'"
+        text = value.replace(tzinfo=None).isoformat(" ")
+        return Alt(f"TIMESTAMP '{text}'", f"TIMESTAMPTZ '{text}'")
     return nested_text(type, value, known)
 
 
