@@ -65,16 +65,21 @@ class Campaign:
             self.whole(table, number)
         if self.known.allows("writes"):
             tables += self.written(rng, tables, number)
+        recent = []
         for n in range(statements):
             if self.end and time.monotonic() > self.end:
                 break
             own = random.Random(f"{self.seed}/{number}/{n}")
             if n % 20 == 19:
-                self.append(own, own.choice(tables))
+                self.append(own, own.choice([table for table in tables if table.storage != "view"]))
+                for earlier in own.sample(recent, min(2, len(recent))) if only is None else ():
+                    self.check(*earlier[:2], own, earlier[2] + " again")
             if only is None or only == n:
-                self.one(own, tables, f"{self.seed}/{number}/{n}")
-        for table in tables:
-            self.drop(table.name)
+                found = self.one(own, tables, f"{self.seed}/{number}/{n}")
+                recent = (recent + [found])[-40:] if found else recent
+        # Views first.
+        for table in reversed(tables):
+            self.drop(table.name, table.storage)
         counts = {name: count for name, count in self.counts.items() if not name.startswith("duckdb")}
         print(f"round {number}: {counts}", file=sys.stderr, flush=True)
 
@@ -87,25 +92,25 @@ class Campaign:
             duck.zone(name)
 
     def written(self, rng, tables, number):
-        """Tables that a query fills: CREATE TABLE AS, on each path in turn."""
+        """Tables that a query fills, on any path, and views."""
         found = []
-        for index in range(2):
+        for index, kind in enumerate(["TABLE", "TABLE", "VIEW"]):
             wanted = [types.BIGINT, types.STRING] + [types.random_scalar(rng) for _ in range(rng.choice([0, 2]))]
             built = Statements(rng, self.known, tables).select(1, wanted)
             name = f"made{self.seed}_{number}_{index}"
-            sql = {dialect: f"CREATE TABLE {name} AS {cast(built, wanted, dialect)}" for dialect in (OURS, DUCK)}
+            sql = {dialect: f"CREATE {kind} {name} AS {cast(built, wanted, dialect)}" for dialect in (OURS, DUCK)}
             path = rng.choice(["local", "pipelined"])
             try:
                 for duck in self.ducks:
                     duck.execute(sql[DUCK])
             except Exception as error:
-                self.counts[f"duckdb: {type(error).__name__} in CREATE TABLE AS"] += 1
+                self.counts[f"duckdb: {type(error).__name__} in CREATE {kind} AS"] += 1
                 continue
             fields = [Field(f"c{n}", type, False, 30, 0.2) for n, type in enumerate(wanted)]
-            table = Table(name, "plain", fields, [], numbered=False)
+            table = Table(name, "plain" if kind == "TABLE" else "view", fields, [], numbered=False)
             layout(rng, table)
             try:
-                self.judge.sessions[path].run(f"DROP TABLE IF EXISTS {name}")
+                self.judge.sessions[path].run(f"DROP {kind} IF EXISTS {name}")
                 self.judge.sessions[path].run(sql[OURS])
             except Failure as error:
                 if rules.refusal(error, []):
@@ -127,11 +132,12 @@ class Campaign:
             self.drop(table.name)
             return False
 
-    def drop(self, name):
+    def drop(self, name, storage="plain"):
+        kind = "VIEW" if storage == "view" else "TABLE"
         for duck in self.ducks:
-            duck.execute(f"DROP TABLE IF EXISTS {name}")
+            duck.execute(f"DROP {kind} IF EXISTS {name}")
         try:
-            self.admin.run(f"DROP TABLE IF EXISTS {name}")
+            self.admin.run(f"DROP {kind} IF EXISTS {name}")
         except Failure as error:
             self.report_error("drop " + error.kind(), error.message[:300])
 
@@ -149,13 +155,15 @@ class Campaign:
         self.check(built, [table], random.Random(0), f"{self.seed}/{number}/whole {table.name}")
 
     def one(self, rng, tables, label):
+        """One statement; returns it, so that it can run again after rows were appended."""
         generator = Statements(rng, self.known, tables)
         try:
             built = generator.statement()
         except RecursionError:
-            return
+            return None
         used = [table for table in tables if table.name in render(built.node, OURS)]
         self.check(built, used, rng, label)
+        return built, used, label
 
     def check(self, built, tables, rng, label):
         self.counts["statements"] += 1
@@ -270,7 +278,9 @@ class Script:
         return tables
 
     def copy(self, table):
-        """A table with the named columns alone, if the statement names its columns."""
+        """A table with the named columns alone, if the statement names its columns. Views become tables."""
+        if table.storage == "view":
+            table = dataclasses.replace(table, storage="plain")
         if re.search(r"SELECT \* FROM \w+$", self.sql[OURS]):
             return dataclasses.replace(table)
         named = set(re.findall(r"\.(c\d+)\b", self.sql[OURS])) | {"rid", "c0", table.shard_key, table.partition}
@@ -322,6 +332,8 @@ class Script:
     def describe(self, table):
         store = self.campaign.store
         lines = []
+        if table.storage == "view":
+            return [f"-- {table.name} is a view"]
         if table.storage in ("plain", "sharded", "partitioned", "both"):
             lines.append(table.ddl() + ";")
         else:

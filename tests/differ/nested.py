@@ -50,7 +50,10 @@ class Nested:
 
     def item(self, type):
         """What may be an element of an array of a type."""
-        return self.of(type, 0)
+        value = self.of(type, 0)
+        if type.family != "dec" or self.known.allows("decimal_elements"):
+            return value
+        return expr(type, "CAST(", value, f" AS {type.ours})")
 
     def about_array(self, depth):
         """A predicate about an array in scope, or None."""

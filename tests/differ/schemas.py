@@ -20,11 +20,13 @@ class Field:
     tame: bool
     domain: int
     nulls: float
+    # Whether it is NOT NULL.
+    required: bool = False
 
 
 @dataclasses.dataclass
 class Table:
-    """A table in both engines. `rid` is its first column, which numbers its rows."""
+    """A table in both engines, or a view. `rid` is its first column, which numbers its rows."""
 
     name: str
     storage: str
@@ -32,6 +34,7 @@ class Table:
     rows: list
     shard_key: str = None
     shards: int = 4
+    sorted: tuple = ()
     partition: str = None
     options: dict = dataclasses.field(default_factory=dict)
     # Whether there is a column rid, which differs in all rows.
@@ -39,12 +42,15 @@ class Table:
 
     def ddl(self):
         """CREATE TABLE for our engine, of a table that it owns."""
-        columns = ", ".join(f"{field.name} {field.type.ours}" for field in self.fields)
+        columns = ", ".join(
+            f"{field.name} {field.type.ours}{' NOT NULL' if field.required else ''}" for field in self.fields
+        )
         text = f"CREATE TABLE {self.name} ({columns})"
         if self.partition:
             text += f" PARTITIONED BY ({self.partition})"
         if self.shard_key:
-            text += f" CLUSTERED BY ({self.shard_key}) INTO {self.shards} BUCKETS"
+            order = f" SORTED BY ({', '.join(self.sorted)})" if self.sorted else ""
+            text += f" CLUSTERED BY ({self.shard_key}){order} INTO {self.shards} BUCKETS"
         return text
 
     def duck_ddl(self):
@@ -78,12 +84,12 @@ def random_table(rng, known, name, storage=None):
     storage = storage or rng.choice(OWN * 2 + EXTERNAL)
     # A tree of folders needs a row.
     count = max(random_size(rng), 1 if storage == "hive" else 0)
-    fields = [Field("rid", types.BIGINT, True, 10**6, 0)]
+    fields = [Field("rid", types.BIGINT, True, 10**6, 0, rng.random() < 0.5)]
     for number in range(rng.randint(3, 8)):
         nulls = rng.choice([0, 0.05, 0.2, 0.2, 1 if rng.random() < 0.2 else 0.5])
         type, tame = random_field(rng, storage, number)
         domain = rng.choice([3, 10, 30, max(30, count)])
-        fields.append(Field(f"c{number}", type, tame, domain, nulls))
+        fields.append(Field(f"c{number}", type, tame, domain, nulls, nulls == 0 and rng.random() < 0.6))
     table = Table(name, storage, fields, [])
     layout(rng, table)
     table.rows = table.draw(rng, known, count, 0)
@@ -117,6 +123,9 @@ def layout(rng, table):
             if field.type.family in ("date", "ts", "str") or field.type in types.SIGNED
         ]
         table.shard_key, table.shards = rng.choice(keys), rng.choice([1, 2, 3, 8])
+        if rng.random() < 0.4:
+            names = [field.name for field in table.fields if field.type.sortable and field.type.family != "bin"]
+            table.sorted = tuple(rng.sample(names, min(len(names), rng.choice([1, 2]))))
     if table.storage in ("partitioned", "both"):
         names = [
             f.name

@@ -4,7 +4,7 @@ import dataclasses
 
 from . import types
 from .expressions import Column, Expressions
-from .tree import Alt, Node, expr, opt, seq, text
+from .tree import Alt, Node, expr, opt, query, seq, text
 from .types import BIGINT, BOOL, DOUBLE, STRING
 from .values import literal
 
@@ -66,11 +66,25 @@ class Sources:
         return Source(Node("source", [f"{name} AS {alias}"]), columns, keys, built.rows)
 
     def derived(self, depth):
-        built = self.query(depth)
+        built = self.first(self.query(depth))
         alias = self.alias()
         columns = [dataclasses.replace(column, name=f"{alias}.{column.name}") for column in built.columns]
         keys = None if built.keys is None else [f"{alias}.{key}" for key in built.keys]
         return Source(Node("source", ["(", built.node, f") AS {alias}"]), columns, keys, built.rows)
+
+    def first(self, built):
+        """A query, or now and then its first rows only."""
+        kinds = {column.name: column for column in built.columns}
+        total = built.keys and all(kinds[key].type.sortable and kinds[key].exact for key in built.keys)
+        if not total or self.rng.random() < 0.8:
+            return built
+        names = [column.name for column in built.columns if column.type.sortable and column.exact]
+        words = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]
+        order = [name + self.rng.choice(words) for name in dict.fromkeys([self.rng.choice(names), *built.keys])]
+        limit = self.rng.choice(["1", "3", "10", "5 OFFSET 2"])
+        alias = self.alias()
+        node = query("SELECT * FROM (", built.node, f") AS {alias} ORDER BY {', '.join(order)} LIMIT {limit}")
+        return dataclasses.replace(built, node=node, rows=min(built.rows, 10))
 
     def values(self):
         alias = self.alias()

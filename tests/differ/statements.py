@@ -9,6 +9,7 @@ from .sources import Sources
 from .subqueries import Subqueries
 from .tree import NOTHING, OURS, Alt, Node, expr, opt, query, render, seq, text
 from .types import BIGINT, BOOL, DATE, DOUBLE, INT, STRING, TIMESTAMP
+from .values import Values, literal
 from .windows import Windows
 
 # Types that a set operation brings to one type.
@@ -90,7 +91,21 @@ class Statements(Sources):
             return NOTHING
         maker = Expressions(self.rng, self.known, source.columns, 2, Subqueries(self, "where", depth))
         parts = [maker.condition() for _ in range(self.rng.choice([1, 1, 2]))]
+        if self.rng.random() < 0.15:
+            parts[0] = self.fixed(source) or parts[0]
         return opt(" WHERE ", seq(parts, " AND "))
+
+    def fixed(self, source):
+        """A condition that leaves one value of a column, or two columns that are equal; None if there are none."""
+        columns = [column for column in source.columns if column.tame and column.exact and column.type.sortable]
+        if not columns:
+            return None
+        column = self.rng.choice(columns)
+        others = [other for other in columns if other.type == column.type and other.name != column.name]
+        if others and self.rng.random() < 0.3:
+            return expr(BOOL, "(", column.node(), " = ", self.rng.choice(others).node(), ")")
+        value = Values(self.rng, self.known, column.type, True, 3).draw()
+        return expr(BOOL, "(", column.node(), " = ", literal(column.type, value, self.known), ")")
 
     def select(self, depth, wanted=None):
         """SELECT without GROUP BY; of given types, if these are given."""

@@ -18,7 +18,9 @@ from .tree import Alt
 def arrow_table(table, rows):
     """Rows as Arrow has them."""
     columns = list(zip(*rows)) if rows else [[] for _ in table.fields]
-    schema = pyarrow.schema([(field.name, field.type.arrow) for field in table.fields])
+    schema = pyarrow.schema(
+        [pyarrow.field(field.name, field.type.arrow, nullable=not field.required) for field in table.fields]
+    )
     arrays = [pyarrow.array(list(values), type=field.type.arrow) for values, field in zip(columns, table.fields)]
     return pyarrow.Table.from_arrays(arrays, schema=schema)
 
