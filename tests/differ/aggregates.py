@@ -65,7 +65,7 @@ class Aggregates:
             return column and expr(DOUBLE, f"{name}(", column.node(), ")", condition, exact=False)
         if kind == 4:
             one, other = maker.column(tame), maker.column(tame)
-            name = rng.choice(["covar_pop", "covar_samp", "regr_count"])
+            name = rng.choice(["covar_pop", "covar_samp"])
             return one and expr(DOUBLE, f"{name}(", one.node(), ", ", other.node(), ")", condition, exact=False)
         if kind == 5:
             column = maker.column(tame)

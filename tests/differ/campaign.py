@@ -11,7 +11,7 @@ from . import minimizer, rules, types
 from .comparison import difference
 from .engines import Duck, Failure, Ours
 from .judge import Finding, Judge
-from .schemas import Field, Table, layout, random_table
+from .schemas import OWN, Field, Table, layout, random_table
 from .statements import Built, Statements
 from .storage import Store
 from .tree import DUCK, OURS, Node, query, render
@@ -142,6 +142,13 @@ class Campaign:
             self.report_error("drop " + error.kind(), error.message[:300])
 
     def append(self, rng, table):
+        """Appends rows; now and then a column before them."""
+        if table.storage in OWN and rng.random() < 0.2:
+            field = Field(f"c{len(table.fields) + 20}", types.random_scalar(rng), rng.random() < 0.6, 10, 0.3)
+            try:
+                self.store.widen(table, field, self.admin, self.ducks)
+            except Failure as error:
+                self.report_error("add column " + error.kind(), f"{table.ddl()}: {error.message[:500]}")
         rows = table.draw(rng, self.known, rng.choice([1, 3, 40]), len(table.rows))
         try:
             self.store.append(table, rows, self.admin, self.ducks, rng.choice(["values", "load"]))
@@ -334,7 +341,7 @@ class Script:
         lines = []
         if table.storage == "view":
             return [f"-- {table.name} is a view"]
-        if table.storage in ("plain", "sharded", "partitioned", "both"):
+        if table.storage in OWN:
             lines.append(table.ddl() + ";")
         else:
             lines.append(f"-- {table.storage}, {len(table.rows)} rows, {table.options}")

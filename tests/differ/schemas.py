@@ -148,6 +148,7 @@ def layout(rng, table):
         "compression": rng.choice(["snappy", "zstd", "none"]),
         "inferred": rng.random() < 0.5,
         "strings": rng.choice(STRINGS),
+        "vary": rng.random() < 0.4,
     }
     if table.storage in ("hive", "delta"):
         fold(rng, table)

@@ -4,6 +4,7 @@ import csv
 import datetime
 import json
 import pathlib
+import random
 import shutil
 
 import deltalake
@@ -11,8 +12,9 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from .values import literal_text
+from .schemas import OWN
 from .tree import Alt
+from .values import literal_text
 
 
 def arrow_table(table, rows):
@@ -55,6 +57,15 @@ class Store:
             for statement in self.load(table, rows):
                 ours.run(statement)
 
+    def widen(self, table, field, ours, ducks):
+        """Adds a column, which is NULL in the rows that are there."""
+        for duck in ducks:
+            duck.execute(f"ALTER TABLE {table.name} ADD COLUMN {field.name} {field.type.duck}")
+        table.fields.append(field)
+        for row in table.rows:
+            row.append(None)
+        ours.run(f"ALTER TABLE {table.name} ADD COLUMN {field.name} {field.type.ours}")
+
     def fill_duck(self, table, rows, duck):
         if rows:
             data = arrow_table(table, rows)
@@ -66,7 +77,7 @@ class Store:
         """The statements that make a table of ours. Files of external tables are written on the way."""
         location = self.folder / table.name
         shutil.rmtree(location, ignore_errors=True)
-        if table.storage in ("plain", "sharded", "partitioned", "both"):
+        if table.storage in OWN:
             yield table.ddl()
             parts = table.options["files"] if len(table.rows) >= 4 else 1
             for rows in split(table.rows, parts):
@@ -140,6 +151,8 @@ class Store:
                     "write_page_index",
                     "compression",
                 )
+                if table.options["vary"]:
+                    data = varied(data, random.Random(f"{table.name}/{number}"), number > 0)
                 pyarrow.parquet.write_table(
                     with_strings(data, table.options["strings"]), location / f"f{number}.parquet", **{key: table.options[key] for key in keys}
                 )
@@ -176,6 +189,26 @@ def split(rows, parts):
     size = -(-len(rows) // parts) if rows else 1
     found = [rows[start : start + size] for start in range(0, len(rows), size)]
     return found or [[]]
+
+
+def varied(data, rng, order):
+    """A file of the same rows with narrower integers, other units of time and, if `order`, another order of columns."""
+    for number, field in enumerate(data.schema):
+        if field.type == pyarrow.int64():
+            kinds = [pyarrow.int16(), pyarrow.int32(), pyarrow.int64()]
+        elif pyarrow.types.is_timestamp(field.type):
+            kinds = [pyarrow.timestamp(unit, field.type.tz) for unit in ("ms", "us", "ns")]
+        else:
+            continue
+        kind = rng.choice(kinds)
+        try:
+            column = data.column(number).cast(kind)
+        except pyarrow.ArrowInvalid:
+            # The values need the wider type.
+            continue
+        data = data.set_column(number, field.with_type(kind), column)
+    names = data.column_names
+    return data.select(rng.sample(names, len(names))) if order else data
 
 
 def with_strings(data, how):
