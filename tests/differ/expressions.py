@@ -176,7 +176,9 @@ class Expressions(Functions, Nested):
             if column:
                 span = self.rng.choice(["'1' DAY", "'24' HOUR", "'30' DAY", "'1' HOUR"])
                 origin = Alt("TIMESTAMP '2024-01-01 00:00:00'", "TIMESTAMPTZ '2024-01-01 00:00:00'")
-                return expr(BOOL, "((", column.node(), " - ", origin, f") {self.rng.choice(['<', '>', '='])} INTERVAL {span})")
+                return expr(
+                    BOOL, "((", column.node(), " - ", origin, f") {self.rng.choice(['<', '>', '='])} INTERVAL {span})"
+                )
         sign = self.rng.choice(["=", "<>", "<", "<=", ">", ">=", "=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"])
         left, right = self.pair(depth)
         return expr(BOOL, "(", left, f" {sign} ", right, ")")

@@ -160,5 +160,3 @@ class Nested:
             return None
         name = self.rng.choice(["a", "b", "l", "none"])
         return expr(BOOL, Alt("(", "json_exists("), column.node(), Alt(f" ? '{name}')", f", '$.{name}')"))
-
-

@@ -177,7 +177,9 @@ class Sources:
             other = self.rng.choice(inner.columns)
             alias = self.alias()
             names = [f"k{n}" for n in range(len(columns))]
-            items = ", ".join([f"{c.name} AS {name}" for c, name in zip(columns, names)] + [f"{other.name} AS x{alias}"])
+            items = ", ".join(
+                [f"{c.name} AS {name}" for c, name in zip(columns, names)] + [f"{other.name} AS x{alias}"]
+            )
             node = Node("source", [f"(SELECT {items} FROM ", inner.node, f") AS {alias}"])
             sides.append((node, names, dataclasses.replace(other, name=f"{alias}.x{alias}"), len(inner.columns)))
         kind = self.rng.choice(["NATURAL JOIN", "NATURAL LEFT JOIN", "NATURAL FULL JOIN"])
@@ -229,11 +231,7 @@ class Sources:
             body = ["(SELECT max(", value, ") AS x0, count(*) AS x1 FROM ", inner.node, " WHERE ", correlated, ")"]
             keys, rows = left.keys, left.rows
         else:
-            limit = (
-                opt(f" ORDER BY {rid} LIMIT {self.rng.choice([1, 2])}")
-                if self.rng.random() < 0.5
-                else ""
-            )
+            limit = opt(f" ORDER BY {rid} LIMIT {self.rng.choice([1, 2])}") if self.rng.random() < 0.5 else ""
             body = ["(SELECT ", value, f" AS x0, {rid} AS x1 FROM ", inner.node, " WHERE ", correlated, limit, ")"]
             keys, rows = None if left.keys is None else left.keys + [f"{alias}.x1"], left.rows * 3
         join, tail = self.rng.choice([(" CROSS JOIN LATERAL ", ""), (" LEFT JOIN LATERAL ", " ON TRUE")])

@@ -154,7 +154,9 @@ class Store:
                 if table.options["vary"]:
                     data = varied(data, random.Random(f"{table.name}/{number}"), number > 0)
                 pyarrow.parquet.write_table(
-                    with_strings(data, table.options["strings"]), location / f"f{number}.parquet", **{key: table.options[key] for key in keys}
+                    with_strings(data, table.options["strings"]),
+                    location / f"f{number}.parquet",
+                    **{key: table.options[key] for key in keys},
                 )
             elif table.storage == "duckdb_parquet":
                 self.write_by_duckdb(table, data, location / f"f{number}.parquet")

@@ -40,10 +40,7 @@ class Windows:
         )
         name = call[0].split("(")[0]
         nulls = ""
-        if (
-            name in ("lag", "lead", "first_value", "last_value")
-            and rng.random() < 0.3
-        ):
+        if name in ("lag", "lead", "first_value", "last_value") and rng.random() < 0.3:
             # DuckDB wants it within the call.
             call = (*call[:-1], Alt(call[-1] + " IGNORE NULLS", call[-1][:-1] + " IGNORE NULLS)"))
         frame = ""
