@@ -71,14 +71,17 @@ class Aggregates:
             column = maker.column(tame)
             # DuckDB takes the wrong end for 0 and DESC.
             share = rng.choice(["0.1", "0.25", "0.5", "0.9", "1"])
-            order = rng.choice(["", " DESC"])
+            order = self.direction()
             head, tail = f"percentile_cont({share}) WITHIN GROUP (ORDER BY ", f"{order})"
             return column and expr(DOUBLE, head, column.node(), tail, condition, exact=False)
         column = maker.column(lambda c: c.exact and c.type in (BIGINT, DATE, TIMESTAMP))
         share = rng.choice(["0.25", "0.5", "0.9"])
-        order = rng.choice(["", " DESC"])
+        order = self.direction()
         head = f"percentile_disc({share}) WITHIN GROUP (ORDER BY "
         return column and expr(column.type, head, column.node(), f"{order})", condition)
+
+    def direction(self):
+        return self.rng.choice(["", " DESC"]) if self.maker.known.allows("percentile_descending") else ""
 
     def ordered(self, condition):
         """An aggregate with an order that its result depends on."""

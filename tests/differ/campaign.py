@@ -113,7 +113,7 @@ class Campaign:
                 self.judge.sessions[path].run(f"DROP {kind} IF EXISTS {name}")
                 self.judge.sessions[path].run(sql[OURS])
             except Failure as error:
-                if rules.refusal(error, []):
+                if rules.refusal(error, []) or self.known.message(error.message):
                     continue
                 self.report_error("create as " + error.kind(), f"{path}: {sql[OURS]}: {error.message[:500]}")
                 continue
@@ -128,6 +128,11 @@ class Campaign:
             self.store.create(table, self.admin, self.ducks)
             return True
         except Failure as error:
+            switch = self.known.message(error.message)
+            if switch:
+                self.judge.known_errors[switch] += 1
+                self.drop(table.name)
+                return False
             self.report_error("create " + error.kind(), f"{table.storage} {table.ddl()}: {error.message[:500]}")
             self.drop(table.name)
             return False

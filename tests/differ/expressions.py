@@ -131,6 +131,13 @@ class Expressions(Functions, Nested):
         depth = self.depth if depth is None else depth
         return self.of(BOOL, depth)
 
+    def about_rows(self):
+        """A condition for WHERE or ON."""
+        value = self.condition()
+        if not is_constant(value) or self.known.allows("constant_conditions") or not self.columns:
+            return value
+        return expr(BOOL, "(", self.rng.choice(self.columns).node(), " IS NOT NULL)")
+
     def operand(self, depth):
         """An operand of AND, OR or NOT, which need no brackets around IS DISTINCT FROM."""
         if self.chance(0.92):
@@ -205,6 +212,15 @@ class Expressions(Functions, Nested):
         items = [self.literal(type, 0.1) for _ in range(self.rng.choice([1, 2, 3, 5]))]
         word = self.rng.choice([" IN (", " IN (", " NOT IN ("])
         return expr(BOOL, "(", self.of(type, depth), word, seq(items), "))")
+
+
+def is_constant(node):
+    """Whether a node names no column; GROUP BY takes such a number for a position."""
+    if isinstance(node, str):
+        return "." not in node or "'" in node
+    if isinstance(node, Alt):
+        return True
+    return all(is_constant(part) for part in node.parts)
 
 
 def largest(values):

@@ -203,7 +203,7 @@ class Sources:
             parts.append(expr(BOOL, "(", a.node(), f" {sign} ", b.node(), ")"))
         if not parts or self.rng.random() < 0.35:
             maker = Expressions(self.rng, self.known, left.columns + right.columns, depth=2)
-            parts.append(maker.condition())
+            parts.append(maker.about_rows())
         rows = max(left.rows, right.rows) * 3 if equalities else left.rows * right.rows
         return seq(parts, " AND "), rows
 

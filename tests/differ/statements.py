@@ -4,7 +4,7 @@ import dataclasses
 
 from . import types
 from .aggregates import Aggregates
-from .expressions import Column, Expressions
+from .expressions import Column, Expressions, is_constant
 from .sources import Sources
 from .subqueries import Subqueries
 from .tree import NOTHING, OURS, Alt, Node, expr, opt, query, render, seq, text
@@ -90,7 +90,7 @@ class Statements(Sources):
         if self.rng.random() < 0.35:
             return NOTHING
         maker = Expressions(self.rng, self.known, source.columns, 2, Subqueries(self, "where", depth))
-        parts = [maker.condition() for _ in range(self.rng.choice([1, 1, 2]))]
+        parts = [maker.about_rows() for _ in range(self.rng.choice([1, 1, 2]))]
         if self.rng.random() < 0.15:
             parts[0] = self.fixed(source) or parts[0]
         return opt(" WHERE ", seq(parts, " AND "))
@@ -294,15 +294,6 @@ class Statements(Sources):
 
 def str_of(node):
     return render(node, OURS)
-
-
-def is_constant(node):
-    """Whether a node names no column; GROUP BY takes such a number for a position."""
-    if isinstance(node, str):
-        return "." not in node or "'" in node
-    if isinstance(node, Alt):
-        return True
-    return all(is_constant(part) for part in node.parts)
 
 
 __all__ = ["Built", "Statements", "DOUBLE"]

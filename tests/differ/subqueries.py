@@ -58,7 +58,7 @@ class Subqueries:
     def row_in(self, maker, inner):
         """Two columns that are IN the rows of a subquery; None if it has no such columns."""
         # DuckDB runs no correlated ones.
-        where = opt(" WHERE ", Expressions(maker.rng, maker.known, inner.columns, depth=1).condition())
+        where = opt(" WHERE ", Expressions(maker.rng, maker.known, inner.columns, depth=1).about_rows())
         left = [column for column in maker.columns if column.type.sortable and column.exact]
         chosen = maker.rng.sample(left, min(2, len(left)))
         right = [[c for c in inner.columns if c.type == column.type] for column in chosen]
@@ -90,7 +90,7 @@ class Subqueries:
         """WHERE of a subquery, which often names columns outside of it."""
         rng = maker.rng
         inside = Expressions(rng, maker.known, inner.columns, depth=1)
-        parts = [inside.condition()] if rng.random() < 0.5 else []
+        parts = [inside.about_rows()] if rng.random() < 0.5 else []
         pairs = [
             (a, b) for a in maker.columns for b in inner.columns if a.type == b.type and a.type.sortable and a.exact
         ]
