@@ -262,6 +262,10 @@ class Script:
             lines.append(f"SET TIME ZONE '{self.campaign.zone_name}';")
         lines += [f"SET watershed.execution = '{self.finding.path}';", render(node, OURS) + ";"]
         expected, found = self.outcome(node, tables)
+        parameters = []
+        render(node, OURS, parameters)
+        if parameters:
+            lines.append(f"-- bound: {', '.join(render(parameter, OURS) for parameter in parameters)}")
         if render(node, DUCK) != render(node, OURS):
             lines.append(f"-- DuckDB:   {render(node, DUCK)}")
         if isinstance(expected, list) and isinstance(found, list):

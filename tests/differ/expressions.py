@@ -82,6 +82,11 @@ class Expressions(Functions, Nested):
         value = self.literal(type)
         if not self.known.allows("parameters") or type.family not in PARAMETERS or not self.chance(0.2):
             return value
+        if type == TIMESTAMP and value.value is not None:
+            # A bound instant is the same in every time zone; a literal is read in the session's.
+            moment = value.value.replace(tzinfo=None).isoformat(" ")
+            written = Alt(f"TIMESTAMP '{moment}+00:00'", f"TIMESTAMPTZ '{moment}+00:00'")
+            value = expr(type, written, value=value.value)
         return expr(type, Node("param", value.parts, type, value=value.value), size=value.size, value=value.value)
 
     def any_type(self, sortable=False):
