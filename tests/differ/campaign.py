@@ -7,11 +7,11 @@ import re
 import sys
 import time
 
-from . import minimizer, types
+from . import minimizer, rules, types
 from .comparison import difference
 from .engines import Duck, Failure, Ours
 from .judge import Finding, Judge
-from .schemas import Field, Table, layout, random_table
+from .schemas import OWN, Field, Table, layout, random_table
 from .statements import Built, Statements
 from .storage import Store
 from .tree import DUCK, OURS, Node, query, render
@@ -25,6 +25,9 @@ PATHS = {
 }
 
 
+ZONES = ["UTC", "UTC", "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"]
+
+
 class Campaign:
     def __init__(self, url, folder, seed, known, out=sys.stdout, minimizing=25.0):
         self.url, self.seed, self.known, self.out, self.minimizing = url, seed, known, out, minimizing
@@ -35,10 +38,8 @@ class Campaign:
         sessions = {}
         for path, settings in PATHS.items():
             settings = {**settings, "statement_timeout": "60s"}
-            if not known.allows("hedging"):
-                settings["watershed.hedging"] = "off"
             sessions[path] = Ours(url, path, settings)
-        if not known.allows("many_paths_staged"):
+        if not known.allows("staged"):
             sessions.pop("staged").close()
         self.admin = Ours(url, "admin", {})
         self.ducks = [Duck(), Duck()]
@@ -52,6 +53,7 @@ class Campaign:
     def round(self, number, statements, only=None):
         """One schema and its statements."""
         rng = random.Random(f"{self.seed}/{number}")
+        self.zone(rng.choice(ZONES))
         tables = []
         for index in range(rng.choice([4, 5, 6])):
             table = random_table(rng, self.known, f"tab{self.seed}_{number}_{index}")
@@ -63,44 +65,60 @@ class Campaign:
             self.whole(table, number)
         if self.known.allows("writes"):
             tables += self.written(rng, tables, number)
+        recent = []
         for n in range(statements):
             if self.end and time.monotonic() > self.end:
                 break
             own = random.Random(f"{self.seed}/{number}/{n}")
             if n % 20 == 19:
-                self.append(own, own.choice(tables))
+                self.append(own, own.choice([table for table in tables if table.storage != "view"]))
+                for earlier in own.sample(recent, min(2, len(recent))) if only is None else ():
+                    self.check(*earlier[:2], own, earlier[2] + " again")
             if only is None or only == n:
-                self.one(own, tables, f"{self.seed}/{number}/{n}")
-        for table in tables:
-            self.drop(table.name)
+                found = self.one(own, tables, f"{self.seed}/{number}/{n}")
+                recent = (recent + [found])[-40:] if found else recent
+        # Views first.
+        for table in reversed(tables):
+            self.drop(table.name, table.storage)
         counts = {name: count for name, count in self.counts.items() if not name.startswith("duckdb")}
         print(f"round {number}: {counts}", file=sys.stderr, flush=True)
 
+    def zone(self, name):
+        """Sets the time zone of all sessions but the one that writes literals."""
+        self.zone_name = name
+        for session in self.judge.sessions.values():
+            session.run(f"SET TIME ZONE '{name}'")
+        for duck in self.ducks:
+            duck.zone(name)
+
     def written(self, rng, tables, number):
-        """Tables that a query fills: CREATE TABLE AS, on each path in turn."""
+        """Tables that a query fills, on any path, and views."""
         found = []
-        for index in range(2):
+        for index, kind in enumerate(["TABLE", "TABLE", "VIEW"]):
             wanted = [types.BIGINT, types.STRING] + [types.random_scalar(rng) for _ in range(rng.choice([0, 2]))]
             built = Statements(rng, self.known, tables).select(1, wanted)
             name = f"made{self.seed}_{number}_{index}"
-            sql = {dialect: f"CREATE TABLE {name} AS {cast(built, wanted, dialect)}" for dialect in (OURS, DUCK)}
+            sql = {dialect: f"CREATE {kind} {name} AS {cast(built, wanted, dialect)}" for dialect in (OURS, DUCK)}
             path = rng.choice(["local", "pipelined"])
             try:
                 for duck in self.ducks:
                     duck.execute(sql[DUCK])
             except Exception as error:
-                self.counts[f"duckdb: {type(error).__name__} in CREATE TABLE AS"] += 1
+                self.counts[f"duckdb: {type(error).__name__} in CREATE {kind} AS"] += 1
                 continue
             fields = [Field(f"c{n}", type, False, 30, 0.2) for n, type in enumerate(wanted)]
-            table = Table(name, "plain", fields, [], numbered=False)
+            table = Table(name, "plain" if kind == "TABLE" else "view", fields, [], numbered=False)
             layout(rng, table)
             try:
-                self.judge.sessions[path].run(f"DROP TABLE IF EXISTS {name}")
+                self.judge.sessions[path].run(f"DROP {kind} IF EXISTS {name}")
                 self.judge.sessions[path].run(sql[OURS])
             except Failure as error:
+                if rules.refusal(error, []) or self.known.message(error.message):
+                    continue
                 self.report_error("create as " + error.kind(), f"{path}: {sql[OURS]}: {error.message[:500]}")
                 continue
-            table.rows = [list(row) for row in self.ducks[0].connection.execute(f"SELECT * FROM {name}").fetchall()]
+            columns = [column.to_pylist() for column in self.ducks[0].arrow(f"SELECT * FROM {name}").columns]
+            table.rows = [list(row) for row in zip(*columns)]
             self.whole(table, number)
             found.append(table)
         return found
@@ -110,19 +128,32 @@ class Campaign:
             self.store.create(table, self.admin, self.ducks)
             return True
         except Failure as error:
+            switch = self.known.message(error.message)
+            if switch:
+                self.judge.known_errors[switch] += 1
+                self.drop(table.name)
+                return False
             self.report_error("create " + error.kind(), f"{table.storage} {table.ddl()}: {error.message[:500]}")
             self.drop(table.name)
             return False
 
-    def drop(self, name):
+    def drop(self, name, storage="plain"):
+        kind = "VIEW" if storage == "view" else "TABLE"
         for duck in self.ducks:
-            duck.execute(f"DROP TABLE IF EXISTS {name}")
+            duck.execute(f"DROP {kind} IF EXISTS {name}")
         try:
-            self.admin.run(f"DROP TABLE IF EXISTS {name}")
+            self.admin.run(f"DROP {kind} IF EXISTS {name}")
         except Failure as error:
             self.report_error("drop " + error.kind(), error.message[:300])
 
     def append(self, rng, table):
+        """Appends rows; now and then a column before them."""
+        if table.storage in OWN and rng.random() < 0.2:
+            field = Field(f"c{len(table.fields) + 20}", types.random_scalar(rng), rng.random() < 0.6, 10, 0.3)
+            try:
+                self.store.widen(table, field, self.admin, self.ducks)
+            except Failure as error:
+                self.report_error("add column " + error.kind(), f"{table.ddl()}: {error.message[:500]}")
         rows = table.draw(rng, self.known, rng.choice([1, 3, 40]), len(table.rows))
         try:
             self.store.append(table, rows, self.admin, self.ducks, rng.choice(["values", "load"]))
@@ -136,13 +167,15 @@ class Campaign:
         self.check(built, [table], random.Random(0), f"{self.seed}/{number}/whole {table.name}")
 
     def one(self, rng, tables, label):
+        """One statement; returns it, so that it can run again after rows were appended."""
         generator = Statements(rng, self.known, tables)
         try:
             built = generator.statement()
         except RecursionError:
-            return
+            return None
         used = [table for table in tables if table.name in render(built.node, OURS)]
         self.check(built, used, rng, label)
+        return built, used, label
 
     def check(self, built, tables, rng, label):
         self.counts["statements"] += 1
@@ -225,8 +258,14 @@ class Script:
         tables = [self.fresh(table) for table in self.shrink()]
         node = rename(self.built.node, self.map(tables))
         lines = [line for table in tables for line in self.describe(table)]
+        if self.campaign.zone_name != "UTC":
+            lines.append(f"SET TIME ZONE '{self.campaign.zone_name}';")
         lines += [f"SET watershed.execution = '{self.finding.path}';", render(node, OURS) + ";"]
         expected, found = self.outcome(node, tables)
+        parameters = []
+        render(node, OURS, parameters)
+        if parameters:
+            lines.append(f"-- bound: {', '.join(render(parameter, OURS) for parameter in parameters)}")
         if render(node, DUCK) != render(node, OURS):
             lines.append(f"-- DuckDB:   {render(node, DUCK)}")
         if isinstance(expected, list) and isinstance(found, list):
@@ -255,7 +294,9 @@ class Script:
         return tables
 
     def copy(self, table):
-        """A table with the named columns alone, if the statement names its columns."""
+        """A table with the named columns alone, if the statement names its columns. Views become tables."""
+        if table.storage == "view":
+            table = dataclasses.replace(table, storage="plain")
         if re.search(r"SELECT \* FROM \w+$", self.sql[OURS]):
             return dataclasses.replace(table)
         named = set(re.findall(r"\.(c\d+)\b", self.sql[OURS])) | {"rid", "c0", table.shard_key, table.partition}
@@ -307,12 +348,14 @@ class Script:
     def describe(self, table):
         store = self.campaign.store
         lines = []
-        if table.storage in ("plain", "sharded", "partitioned", "both"):
+        if table.storage == "view":
+            return [f"-- {table.name} is a view"]
+        if table.storage in OWN:
             lines.append(table.ddl() + ";")
         else:
             lines.append(f"-- {table.storage}, {len(table.rows)} rows, {table.options}")
             lines.append(store.external_ddl(table) + ";  -- or own: " + table.ddl())
-        if len(table.rows) <= 20:
+        if len(table.rows) <= 40:
             if table.rows:
                 lines.append(store.insert_text(table, table.rows) + ";")
         else:

@@ -26,6 +26,8 @@ def canonical(value):
         if math.isnan(value):
             return "NaN"
         return 0.0 if value == 0 else value
+    if isinstance(value, pyarrow.MonthDayNano):
+        return ("interval", (value.months * 30 + value.days) * 86_400_000_000 + value.nanoseconds // 1000)
     if isinstance(value, datetime.timedelta):
         return ("interval", value // datetime.timedelta(microseconds=1))
     if isinstance(value, (datetime.date, datetime.datetime)):

@@ -7,7 +7,7 @@ import adbc_driver_flightsql.dbapi as flight_sql
 import duckdb
 import pyarrow
 
-from .comparison import canonical_arrow, canonical_rows
+from .comparison import canonical_arrow
 
 
 class Failure(Exception):
@@ -67,14 +67,33 @@ def failure(error):
     return Failure(message, found and found.group(1))
 
 
+def in_utc(data):
+    """A table whose instants have the zone UTC, in nested columns too. They stay the same instants."""
+    return data.cast(pyarrow.schema([field.with_type(type_in_utc(field.type)) for field in data.schema]))
+
+
+def type_in_utc(type):
+    if pyarrow.types.is_timestamp(type) and type.tz:
+        return pyarrow.timestamp(type.unit, "UTC")
+    if pyarrow.types.is_list(type):
+        return pyarrow.list_(type_in_utc(type.value_type))
+    if pyarrow.types.is_struct(type):
+        return pyarrow.struct([field.with_type(type_in_utc(field.type)) for field in type])
+    return type
+
+
 class Duck:
     """DuckDB, set to what Watershed does by default."""
 
     def __init__(self):
         self.connection = duckdb.connect(config={"memory_limit": "1500MB", "threads": 1})
-        self.connection.execute("SET TimeZone = 'UTC'")
+        self.zone("UTC")
         self.connection.execute("SET default_null_order = 'nulls_last_on_asc_first_on_desc'")
         self.connection.execute("SET integer_division = true")
+
+    def zone(self, name):
+        """Sets the session's time zone."""
+        self.connection.execute(f"SET TimeZone = '{name}'")
 
     def execute(self, sql):
         self.connection.execute(sql)
@@ -87,16 +106,31 @@ class Duck:
 
     def rows(self, sql, limit_seconds=4.0, most=30000):
         """The rows of a query in canonical form; None if it takes too long or has too many rows to compare."""
-        timer = threading.Timer(limit_seconds, self.connection.interrupt)
+        interrupted = threading.Event()
+
+        def interrupt():
+            interrupted.set()
+            self.connection.interrupt()
+
+        timer = threading.Timer(limit_seconds, interrupt)
         timer.start()
         try:
-            found = self.connection.execute(sql).fetchmany(most + 1)
-        except duckdb.InterruptException:
-            return None
-        except (duckdb.Error, OverflowError, ValueError, UnicodeDecodeError, RuntimeError) as error:
+            data = self.arrow(sql, most)
+            return None if data.num_rows > most else canonical_arrow(data)
+        except (duckdb.Error, pyarrow.ArrowException, OverflowError, ValueError, OSError, RuntimeError) as error:
+            if interrupted.is_set():
+                return None
             raise Failure(f"{type(error).__name__}: {error}") from None
         finally:
             timer.cancel()
-        if len(found) > most:
-            return None
-        return canonical_rows(found)
+
+    def arrow(self, sql, most=None):
+        """The rows of a query as Arrow has them, with instants in UTC; a few more than `most`, and no others."""
+        reader = self.connection.execute(sql).to_arrow_reader(8192)
+        batches, count = [], 0
+        for batch in reader:
+            batches.append(batch)
+            count += batch.num_rows
+            if most is not None and count > most:
+                break
+        return in_utc(pyarrow.Table.from_batches(batches, reader.schema))

@@ -4,6 +4,7 @@ import dataclasses
 
 from . import types
 from .functions import Functions
+from .nested import Nested
 from .tree import Alt, Node, expr, seq
 from .types import BIGINT, BOOL, DATE, DOUBLE, STRING, TIMESTAMP
 from .values import Values, integer_bounds, literal
@@ -25,7 +26,7 @@ class Column:
         return expr(self.type, self.name, exact=self.exact, size=self.size)
 
 
-class Expressions(Functions):
+class Expressions(Functions, Nested):
     """Generates expressions. `subquery` is a function that makes a scalar subquery of a type, or None."""
 
     def __init__(self, rng, known, columns, depth=3, subqueries=None):
@@ -40,6 +41,14 @@ class Expressions(Functions):
         depth = self.depth if depth is None else depth
         if depth <= 0 or self.chance(0.25):
             return self.leaf(type)
+        if self.chance(0.06):
+            found = self.element(type)
+            if found:
+                return found
+        if self.subqueries and self.chance(0.04):
+            found = self.subqueries.scalar(self, type)
+            if found:
+                return found
         makers = [self.choice_of, self.coalesce]
         specific = getattr(self, "make_" + type.family, None)
         if specific and self.chance(0.8):
@@ -63,7 +72,9 @@ class Expressions(Functions):
         return self.rng.choice(found) if found else None
 
     def literal(self, type, null=0.04):
-        value = None if self.chance(null) else Values(self.rng, self.known, type, self.chance(0.8), 30).draw()
+        # The least integer has no literal of its own, and overflows in most functions.
+        tame = self.chance(0.8) or type.family == "int"
+        value = None if self.chance(null) else Values(self.rng, self.known, type, tame, 30).draw()
         return literal(type, value, self.known)
 
     def bound(self, type):
@@ -71,6 +82,11 @@ class Expressions(Functions):
         value = self.literal(type)
         if not self.known.allows("parameters") or type.family not in PARAMETERS or not self.chance(0.2):
             return value
+        if type == TIMESTAMP and value.value is not None:
+            # A bound instant is the same in every time zone; a literal is read in the session's.
+            moment = value.value.replace(tzinfo=None).isoformat(" ")
+            written = Alt(f"TIMESTAMP '{moment}+00:00'", f"TIMESTAMPTZ '{moment}+00:00'")
+            value = expr(type, written, value=value.value)
         return expr(type, Node("param", value.parts, type, value=value.value), size=value.size, value=value.value)
 
     def any_type(self, sortable=False):
@@ -110,7 +126,7 @@ class Expressions(Functions):
 
     def coalesce(self, type, depth):
         values = [self.of(type, depth) for _ in range(2)]
-        if type.family in ("list", "struct", "bin"):
+        if type.family in ("list", "struct", "bin", "json"):
             return expr(type, "coalesce(", values[0], ", ", values[1], ")")
         name = self.rng.choice(["coalesce", "coalesce", "nullif", "greatest", "least"])
         size = values[0].size if name == "nullif" else largest(values)
@@ -120,15 +136,29 @@ class Expressions(Functions):
         depth = self.depth if depth is None else depth
         return self.of(BOOL, depth)
 
+    def about_rows(self):
+        """A condition for WHERE or ON."""
+        value = self.condition()
+        if not is_constant(value) or self.known.allows("constant_conditions") or not self.columns:
+            return value
+        return expr(BOOL, "(", self.rng.choice(self.columns).node(), " IS NOT NULL)")
+
+    def operand(self, depth):
+        """An operand of AND, OR or NOT, which need no brackets around IS DISTINCT FROM."""
+        if self.chance(0.92):
+            return self.condition(depth)
+        left, right = self.pair(depth)
+        return expr(BOOL, left, f" IS {self.rng.choice(['', 'NOT '])}DISTINCT FROM ", right)
+
     # Predicates
 
     def make_bool(self, _, depth):
         kind = self.rng.random()
         if kind < 0.22:
             word = self.rng.choice([" AND ", " OR "])
-            return expr(BOOL, "(", seq([self.condition(depth), self.condition(depth)], word), ")")
+            return expr(BOOL, "(", seq([self.operand(depth), self.operand(depth)], word), ")")
         if kind < 0.28:
-            return expr(BOOL, "(NOT ", self.condition(depth), ")")
+            return expr(BOOL, "(NOT ", self.operand(depth), ")")
         if kind < 0.36:
             word = self.rng.choice([" IS NULL", " IS NOT NULL"])
             return expr(BOOL, "(", self.any(depth=depth), word, ")")
@@ -146,29 +176,29 @@ class Expressions(Functions):
             return expr(BOOL, "(", self.of(type, depth), word, self.of(type, 0), " AND ", self.of(type, 0), ")")
         if kind < 0.68 and self.subqueries:
             return self.subqueries.predicate(self, depth)
-        if kind < 0.72 and self.column(lambda column: column.type.family == "list"):
-            column = self.column(lambda column: column.type.family == "list")
-            item = self.of(column.type.item, 0)
-            return expr(BOOL, Alt("array_has(", "list_contains("), column.node(), ", ", item, ")")
+        if kind < 0.74:
+            found = self.about_json() if kind < 0.7 else self.about_array(depth)
+            if found:
+                return found
         return self.comparison(depth)
 
     def comparison(self, depth):
-        if self.known.allows("intervals") and self.chance(0.05):
+        if self.chance(0.05):
             column = self.column(lambda column: column.type == TIMESTAMP and column.tame)
             if column:
                 span = self.rng.choice(["'1' DAY", "'24' HOUR", "'30' DAY", "'1' HOUR"])
-                gap = [column.node(), " - TIMESTAMP '2024-01-01 00:00:00'"]
-                return expr(BOOL, "((", *gap, f") {self.rng.choice(['<', '>', '='])} INTERVAL {span})")
+                origin = Alt("TIMESTAMP '2024-01-01 00:00:00'", "TIMESTAMPTZ '2024-01-01 00:00:00'")
+                return expr(
+                    BOOL, "((", column.node(), " - ", origin, f") {self.rng.choice(['<', '>', '='])} INTERVAL {span})"
+                )
         sign = self.rng.choice(["=", "<>", "<", "<=", ">", ">=", "=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"])
         left, right = self.pair(depth)
-        if not sign.startswith("IS") or not self.known.allows("distinct_from_bare") or self.chance(0.5):
-            return expr(BOOL, "(", left, f" {sign} ", right, ")")
-        return expr(BOOL, left, f" {sign} ", right)
+        return expr(BOOL, "(", left, f" {sign} ", right, ")")
 
     def pair(self, depth):
         """Two values that can be compared."""
         type = self.any_type(sortable=True)
-        if type.family in ("int", "dec", "float") and self.known.allows("mixed_comparisons") and self.chance(0.3):
+        if type.family in ("int", "dec", "float") and self.chance(0.3):
             left = self.column(lambda column: column.type.family in ("int", "dec", "float") and column.tame)
             right = self.column(lambda column: column.type.family in ("int", "dec", "float") and column.tame)
             if left and right:
@@ -187,6 +217,15 @@ class Expressions(Functions):
         items = [self.literal(type, 0.1) for _ in range(self.rng.choice([1, 2, 3, 5]))]
         word = self.rng.choice([" IN (", " IN (", " NOT IN ("])
         return expr(BOOL, "(", self.of(type, depth), word, seq(items), "))")
+
+
+def is_constant(node):
+    """Whether a node names no column; GROUP BY takes such a number for a position."""
+    if isinstance(node, str):
+        return "." not in node or "'" in node
+    if isinstance(node, Alt):
+        return True
+    return all(is_constant(part) for part in node.parts)
 
 
 def largest(values):

@@ -13,9 +13,9 @@ class Functions:
     """The part of Expressions that knows functions; `self` is an Expressions."""
 
     def number(self, type, depth):
-        """An operand of a type with a known bound, or None."""
+        """An operand of a type; None now and then where it may have any size, as sums of such leave their type."""
         value = self.of(type, depth)
-        return value if value.size is not None or self.known.allows("integer_overflow") else None
+        return value if value.size is not None or self.chance(0.5) else None
 
     # Integers
 
@@ -47,7 +47,7 @@ class Functions:
         bound = None
         if left.size is not None and right.size is not None:
             bound = left.size * right.size if sign == "*" else left.size + right.size
-        if not self.known.allows("integer_overflow"):
+        if not self.chance(0.5):
             limit = (1 << (type.bits - 1)) - 1
             if bound is None or bound > limit or (sign == "-" and not type.signed):
                 return left
@@ -67,10 +67,10 @@ class Functions:
                 field = "day"
             return ["CAST(", f"extract({field} FROM ", source, ") AS BIGINT)"]
         if kind < 0.8:
-            column = self.column(lambda column: column.type.family == "list")
-            if column:
-                return [Alt("cardinality(", "len("), column.node(), ")"]
-        if kind < 0.9 and self.known.allows("casts_round"):
+            found = self.integer_of_json() if self.chance(0.4) else self.integer_of_array(depth)
+            if found:
+                return found
+        if kind < 0.9:
             column = self.column(lambda column: column.tame and column.type.family in ("dec", "float"))
             if column:
                 return ["CAST(", column.node(), " AS BIGINT)"]
@@ -93,7 +93,7 @@ class Functions:
             return expr(type, "abs(", self.of(type, depth), ")")
         if kind < 0.7:
             return expr(type, "(-", self.of(type, depth), ")")
-        if kind < 0.8 and self.known.allows("decimal_round"):
+        if kind < 0.8:
             return expr(type, "round(", self.of(type, depth), f", {self.rng.choice([0, 1, 2])})")
         if kind < 0.9 and type.precision - type.scale >= 8:
             source = self.column(lambda column: column.type.family == "int" and column.tame)
@@ -125,6 +125,10 @@ class Functions:
     # Strings and bytes
 
     def make_str(self, type, depth):
+        if self.chance(0.12):
+            found = self.text_of_json() if self.chance(0.5) else self.text_of_array(depth)
+            if found:
+                return found
         value = self.of(STRING, depth)
         kind = self.rng.randrange(15)
         number = self.rng.choice([0, 1, 2, 3, 5])
@@ -173,8 +177,7 @@ class Functions:
             source = self.column(lambda column: column.type == DATE and column.tame)
             if source:
                 interval = self.rng.choice(INTERVALS[:2])
-                value = expr(DATE, "(", source.node(), f" {self.rng.choice('+-')} INTERVAL {interval})")
-                return value if self.known.allows("date_add_type") else expr(DATE, "CAST(", value, " AS DATE)")
+                return expr(DATE, "(", source.node(), f" {self.rng.choice('+-')} INTERVAL {interval})")
         return self.leaf(type)
 
     def make_ts(self, type, depth):
@@ -188,31 +191,5 @@ class Functions:
                     TIMESTAMP, "(", source.node(), f" {self.rng.choice('+-')} INTERVAL {self.rng.choice(INTERVALS)})"
                 )
         if kind < 0.75:
-            return expr(TIMESTAMP, "CAST(", self.of(DATE, depth), " AS TIMESTAMP)")
+            return expr(TIMESTAMP, "CAST(", self.of(DATE, depth), Alt(" AS TIMESTAMP)", " AS TIMESTAMPTZ)"))
         return self.leaf(type)
-
-    # Arrays
-
-    def make_list(self, type, depth):
-        if self.known.allows("array_functions") and self.chance(0.4):
-            kind = self.rng.random()
-            if kind < 0.4:
-                return expr(
-                    type, Alt("array_append(", "list_append("), self.of(type, depth), ", ", self.of(type.item, 0), ")"
-                )
-            if kind < 0.7:
-                return expr(
-                    type, Alt("array_concat(", "list_concat("), self.of(type, depth), ", ", self.of(type, 0), ")"
-                )
-            return expr(type, "array_slice(", self.of(type, depth), ", 1, 2)")
-        return self.leaf(type)
-
-    def item_of_array(self):
-        """An element or a field of a nested column, or None."""
-        column = self.column(lambda column: column.type.family in ("list", "struct"))
-        if column is None:
-            return None
-        if column.type.family == "list":
-            return expr(column.type.item, column.node(), f"[{self.rng.choice([1, 1, 2, -1])}]")
-        name, type = self.rng.choice(column.type.fields)
-        return expr(type, column.node(), f"['{name}']")

@@ -11,8 +11,8 @@ from .comparison import difference
 from .engines import Failure
 from .tree import DUCK, OURS, render
 
-# How often a statement runs on a path; it always runs on those that are not named.
-SHARES = {"staged": 0.15, "auto": 0.5}
+# How often a statement runs on a path; it always runs on one that is not named, and on one path at least.
+SHARES = {"local": 0.6, "pipelined": 0.6, "staged": 0.15, "auto": 0.35}
 
 
 @dataclasses.dataclass
@@ -43,7 +43,7 @@ class Judge:
         if expected is None:
             return None
         sql, parameters = self.our_text(built.node)
-        paths = [path for path in self.sessions if rng.random() < shares.get(path, 1)]
+        paths = [path for path in self.sessions if rng.random() < shares.get(path, 1)] or ["pipelined"]
         futures = {path: self.pool.submit(self.run, path, sql, parameters) for path in paths}
         findings = []
         for path, future in futures.items():
@@ -97,6 +97,7 @@ class Judge:
                 self.known_errors[switch] += 1
                 return None
             if rules.refusal(found, expected) or (path == "staged" and rules.staged_refusal(found)):
+                self.known_errors[f"refused on {path}: {found.kind()[:90]}"] += 1
                 return None
             return Finding("error " + found.kind(), path, found.message[:600])
         differs = difference(expected, found, ordered)

@@ -2,14 +2,14 @@
 
 import time
 
-from .tree import NOTHING, OURS, expr, render, replaced, size_of, walk
+from .tree import NOTHING, OURS, Alt, expr, render, replaced, size_of, walk
 
 SIMPLE = {
     "bool": "TRUE",
     "int": "1",
     "str": "'a'",
     "date": "DATE '2024-01-01'",
-    "ts": "TIMESTAMP '2024-01-01 00:00:00'",
+    "ts": Alt("TIMESTAMP '2024-01-01 00:00:00'", "TIMESTAMPTZ '2024-01-01 00:00:00'"),
 }
 
 

@@ -6,7 +6,9 @@ from . import types
 from .values import Values
 
 OWN = ("plain", "sharded", "partitioned", "both")
-EXTERNAL = ("parquet", "duckdb_parquet", "csv", "json", "delta")
+EXTERNAL = ("parquet", "duckdb_parquet", "csv", "json", "delta", "hive")
+# How Arrow schemas of files hold strings.
+STRINGS = ("plain", "large", "dictionary")
 
 
 @dataclasses.dataclass
@@ -18,11 +20,13 @@ class Field:
     tame: bool
     domain: int
     nulls: float
+    # Whether it is NOT NULL.
+    required: bool = False
 
 
 @dataclasses.dataclass
 class Table:
-    """A table in both engines. `rid` is its first column, which numbers its rows."""
+    """A table in both engines, or a view. `rid` is its first column, which numbers its rows."""
 
     name: str
     storage: str
@@ -30,6 +34,7 @@ class Table:
     rows: list
     shard_key: str = None
     shards: int = 4
+    sorted: tuple = ()
     partition: str = None
     options: dict = dataclasses.field(default_factory=dict)
     # Whether there is a column rid, which differs in all rows.
@@ -37,12 +42,15 @@ class Table:
 
     def ddl(self):
         """CREATE TABLE for our engine, of a table that it owns."""
-        columns = ", ".join(f"{field.name} {field.type.ours}" for field in self.fields)
+        columns = ", ".join(
+            f"{field.name} {field.type.ours}{' NOT NULL' if field.required else ''}" for field in self.fields
+        )
         text = f"CREATE TABLE {self.name} ({columns})"
         if self.partition:
             text += f" PARTITIONED BY ({self.partition})"
         if self.shard_key:
-            text += f" CLUSTERED BY ({self.shard_key}) INTO {self.shards} BUCKETS"
+            order = f" SORTED BY ({', '.join(self.sorted)})" if self.sorted else ""
+            text += f" CLUSTERED BY ({self.shard_key}){order} INTO {self.shards} BUCKETS"
         return text
 
     def duck_ddl(self):
@@ -74,15 +82,14 @@ def random_size(rng):
 
 def random_table(rng, known, name, storage=None):
     storage = storage or rng.choice(OWN * 2 + EXTERNAL)
-    count = random_size(rng)
-    if storage in EXTERNAL and not known.allows("empty_files"):
-        count = max(1, count)
-    fields = [Field("rid", types.BIGINT, True, 10**6, 0)]
+    # A tree of folders needs a row.
+    count = max(random_size(rng), 1 if storage == "hive" else 0)
+    fields = [Field("rid", types.BIGINT, True, 10**6, 0, rng.random() < 0.5)]
     for number in range(rng.randint(3, 8)):
         nulls = rng.choice([0, 0.05, 0.2, 0.2, 1 if rng.random() < 0.2 else 0.5])
         type, tame = random_field(rng, storage, number)
         domain = rng.choice([3, 10, 30, max(30, count)])
-        fields.append(Field(f"c{number}", type, tame, domain, nulls))
+        fields.append(Field(f"c{number}", type, tame, domain, nulls, nulls == 0 and rng.random() < 0.6))
     table = Table(name, storage, fields, [])
     layout(rng, table)
     table.rows = table.draw(rng, known, count, 0)
@@ -103,7 +110,7 @@ def random_field(rng, storage, number):
         )
     if storage == "json":
         return rng.choice([types.BIGINT, types.DOUBLE, types.STRING, types.BOOL, types.array(types.BIGINT)]), True
-    type = types.random_type(rng, unsigned=storage in ("parquet", "duckdb_parquet"))
+    type = types.random_type(rng, unsigned=storage in ("parquet", "duckdb_parquet"), json=storage in OWN)
     return type, rng.random() < 0.6
 
 
@@ -116,6 +123,9 @@ def layout(rng, table):
             if field.type.family in ("date", "ts", "str") or field.type in types.SIGNED
         ]
         table.shard_key, table.shards = rng.choice(keys), rng.choice([1, 2, 3, 8])
+        if rng.random() < 0.4:
+            names = [field.name for field in table.fields if field.type.sortable and field.type.family != "bin"]
+            table.sorted = tuple(rng.sample(names, min(len(names), rng.choice([1, 2]))))
     if table.storage in ("partitioned", "both"):
         names = [
             f.name
@@ -137,4 +147,23 @@ def layout(rng, table):
         "write_page_index": rng.random() < 0.5,
         "compression": rng.choice(["snappy", "zstd", "none"]),
         "inferred": rng.random() < 0.5,
+        "strings": rng.choice(STRINGS),
+        "vary": rng.random() < 0.4,
     }
+    if table.storage in ("hive", "delta"):
+        fold(rng, table)
+
+
+def fold(rng, table):
+    """Chooses a column that makes folders. Files name it last, as they do not hold it."""
+    kinds = (types.BIGINT, types.DATE) if table.storage == "hive" else (types.BIGINT, types.DATE, types.INT)
+    fields = [field for field in table.fields if field.type in kinds and field.tame and field.name != "rid"]
+    if not fields or table.storage == "delta" and rng.random() < 0.5:
+        if table.storage == "hive":
+            table.storage = "parquet"
+        return
+    field = rng.choice(fields)
+    field.domain = min(field.domain, 10)
+    table.partition = field.name
+    if table.storage == "hive":
+        table.fields = [other for other in table.fields if other is not field] + [field]

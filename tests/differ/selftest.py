@@ -46,6 +46,9 @@ def switches():
     used = set(re.findall(r'allows\("(\w+)"\)', "".join(sources))) | set(ERRORS)
     assert used == set(SWITCHES), used ^ set(SWITCHES)
     assert DEFAULT_OFF <= set(SWITCHES)
+    # Command lines pass iterators.
+    assert Known(iter(["all"])).off == set()
+    assert Known(iter(SWITCHES), iter(["writes"])).off == {"writes"}
 
 
 def reproducible():

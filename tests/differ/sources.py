@@ -1,10 +1,10 @@
-"""What stands in FROM: tables, subqueries, CTEs, VALUES, unnested arrays, and joins of these."""
+"""What stands in FROM: tables, subqueries, CTEs, VALUES, series, unnested arrays, and joins of these."""
 
 import dataclasses
 
 from . import types
 from .expressions import Column, Expressions
-from .tree import Alt, Node, expr, opt, seq, text
+from .tree import Alt, Node, expr, opt, query, seq, text
 from .types import BIGINT, BOOL, DOUBLE, STRING
 from .values import literal
 
@@ -52,8 +52,10 @@ class Sources:
             return self.of_cte()
         if depth > 0 and kind < 0.55:
             return self.derived(depth - 1)
-        if kind < 0.6:
+        if kind < 0.59:
             return self.values()
+        if kind < 0.6:
+            return self.series()
         return self.base(small)
 
     def of_cte(self):
@@ -64,11 +66,25 @@ class Sources:
         return Source(Node("source", [f"{name} AS {alias}"]), columns, keys, built.rows)
 
     def derived(self, depth):
-        built = self.query(depth)
+        built = self.first(self.query(depth))
         alias = self.alias()
         columns = [dataclasses.replace(column, name=f"{alias}.{column.name}") for column in built.columns]
         keys = None if built.keys is None else [f"{alias}.{key}" for key in built.keys]
         return Source(Node("source", ["(", built.node, f") AS {alias}"]), columns, keys, built.rows)
+
+    def first(self, built):
+        """A query, or now and then its first rows only."""
+        kinds = {column.name: column for column in built.columns}
+        total = built.keys and all(kinds[key].type.sortable and kinds[key].exact for key in built.keys)
+        if not total or self.rng.random() < 0.8:
+            return built
+        names = [column.name for column in built.columns if column.type.sortable and column.exact]
+        words = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]
+        order = [name + self.rng.choice(words) for name in dict.fromkeys([self.rng.choice(names), *built.keys])]
+        limit = self.rng.choice(["1", "3", "10", "5 OFFSET 2"])
+        alias = self.alias()
+        node = query("SELECT * FROM (", built.node, f") AS {alias} ORDER BY {', '.join(order)} LIMIT {limit}")
+        return dataclasses.replace(built, node=node, rows=min(built.rows, 10))
 
     def values(self):
         alias = self.alias()
@@ -84,17 +100,27 @@ class Sources:
         columns = [Column(f"{alias}.v{number}", type, True) for number, type in enumerate(kinds)]
         return Source(node, columns, [f"{alias}.v0"], len(rows))
 
+    def series(self):
+        """Numbers that a function gives."""
+        alias = self.alias()
+        first, count, step = self.rng.choice([0, 1, -3]), self.rng.choice([0, 1, 5, 20]), self.rng.choice([1, 2, 7])
+        node = Node("source", [f"generate_series({first}, {first + count * step}, {step}) AS {alias}(v0)"])
+        return Source(node, [Column(f"{alias}.v0", BIGINT, True, True, 200)], [f"{alias}.v0"], count + 1)
+
     def from_(self, depth, outer_columns=()):
         """One source, or several that are joined."""
-        if self.known.allows("using") and self.rng.random() < 0.06:
+        kind = self.rng.random()
+        if kind < 0.05:
             return self.using()
+        if kind < 0.07:
+            return self.natural()
         source = self.item(depth)
         for _ in range(self.rng.choice([0, 0, 0, 1, 1, 2])):
             source = self.joined(source, depth)
         if self.rng.random() < 0.06:
             source = self.lateral(source)
         arrays = [column for column in source.columns if column.type.family == "list"]
-        if arrays and self.known.allows("lateral_unnest") and self.rng.random() < 0.25 and not source.outer:
+        if arrays and self.rng.random() < 0.25 and not source.outer:
             source = self.unnested(source, self.rng.choice(arrays))
         return source
 
@@ -111,7 +137,8 @@ class Sources:
             and (a.tame and b.tame or a.type.family == "str")
         ]
         small = left.rows * right.rows <= 20000
-        kind = self.rng.choice(["JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"])
+        words = ["JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN", "SEMI", "ANTI"]
+        kind = self.rng.choice(words)
         if kind == "CROSS JOIN" and not small or not equalities and not small:
             kind = "JOIN"
             right = self.one_row()
@@ -120,6 +147,10 @@ class Sources:
             condition, kind, rows = None, "CROSS JOIN", left.rows * right.rows
         else:
             condition, rows = self.join_condition(left, right, equalities, small)
+        if kind in ("SEMI", "ANTI"):
+            word = Alt(f" LEFT {kind} JOIN ", f" {kind} JOIN ")
+            node = Node("source", [left.node, word, right.node, " ON ", condition])
+            return dataclasses.replace(left, node=node)
         parts = [left.node, f" {kind} ", right.node] + ([" ON ", condition] if condition else [])
         keys = None if left.keys is None or right.keys is None else left.keys + right.keys
         outer = left.outer or kind in ("RIGHT JOIN", "FULL JOIN")
@@ -136,6 +167,27 @@ class Sources:
         keys = None if left.keys is None or right.keys is None else left.keys + right.keys
         return Source(node, columns, keys, max(left.rows, right.rows) * 3, kind in ("RIGHT JOIN", "FULL JOIN"))
 
+    def natural(self):
+        """Two subqueries that share one or two names of columns, joined by these."""
+        sides, shared = [], self.rng.choice([1, 2])
+        for number in range(2):
+            inner = self.base(small=number == 1)
+            columns = [next(c for c in inner.columns if c.name.endswith(".c0"))]
+            columns += [c for c in inner.columns if c.name.endswith(".rid")][: shared - 1]
+            other = self.rng.choice(inner.columns)
+            alias = self.alias()
+            names = [f"k{n}" for n in range(len(columns))]
+            items = ", ".join(
+                [f"{c.name} AS {name}" for c, name in zip(columns, names)] + [f"{other.name} AS x{alias}"]
+            )
+            node = Node("source", [f"(SELECT {items} FROM ", inner.node, f") AS {alias}"])
+            sides.append((node, names, dataclasses.replace(other, name=f"{alias}.x{alias}"), len(inner.columns)))
+        kind = self.rng.choice(["NATURAL JOIN", "NATURAL LEFT JOIN", "NATURAL FULL JOIN"])
+        node = Node("source", [sides[0][0], f" {kind} ", sides[1][0]])
+        both = [name for name in sides[0][1] if name in sides[1][1]]
+        columns = [Column(name, BIGINT, True) for name in both] + [sides[0][2], sides[1][2]]
+        return Source(node, columns, None, 1000, "FULL" in kind)
+
     def one_row(self):
         alias = self.alias()
         node = Node("source", [f"(VALUES (1, 'a')) AS {alias}(v0, v1)"])
@@ -147,11 +199,11 @@ class Sources:
         """ON: equalities, and sometimes more."""
         parts = []
         for a, b in self.rng.sample(equalities, min(len(equalities), self.rng.choice([1, 1, 2]))):
-            sign = "IS NOT DISTINCT FROM" if self.known.allows("null_safe_join") and self.rng.random() < 0.1 else "="
+            sign = "IS NOT DISTINCT FROM" if self.rng.random() < 0.1 else "="
             parts.append(expr(BOOL, "(", a.node(), f" {sign} ", b.node(), ")"))
         if not parts or self.rng.random() < 0.35:
             maker = Expressions(self.rng, self.known, left.columns + right.columns, depth=2)
-            parts.append(maker.condition())
+            parts.append(maker.about_rows())
         rows = max(left.rows, right.rows) * 3 if equalities else left.rows * right.rows
         return seq(parts, " AND "), rows
 
@@ -179,11 +231,7 @@ class Sources:
             body = ["(SELECT max(", value, ") AS x0, count(*) AS x1 FROM ", inner.node, " WHERE ", correlated, ")"]
             keys, rows = left.keys, left.rows
         else:
-            limit = (
-                opt(f" ORDER BY {rid} LIMIT {self.rng.choice([1, 2])}")
-                if self.rng.random() < 0.5 and self.known.allows("lateral_limit")
-                else ""
-            )
+            limit = opt(f" ORDER BY {rid} LIMIT {self.rng.choice([1, 2])}") if self.rng.random() < 0.5 else ""
             body = ["(SELECT ", value, f" AS x0, {rid} AS x1 FROM ", inner.node, " WHERE ", correlated, limit, ")"]
             keys, rows = None if left.keys is None else left.keys + [f"{alias}.x1"], left.rows * 3
         join, tail = self.rng.choice([(" CROSS JOIN LATERAL ", ""), (" LEFT JOIN LATERAL ", " ON TRUE")])
@@ -196,69 +244,3 @@ class Sources:
         node = Node("source", [left.node, " CROSS JOIN UNNEST(", column.node(), f") AS {alias}(x0)"])
         columns = left.columns + [Column(f"{alias}.x0", column.type.item, column.tame)]
         return Source(node, columns, None, left.rows * 3, left.outer)
-
-
-class Subqueries:
-    """Makes subqueries within expressions. `place` is where they stand: "where" or "select"."""
-
-    def __init__(self, statements, place, depth):
-        self.statements, self.place, self.depth = statements, place, depth
-
-    def predicate(self, maker, depth):
-        s, rng, known = self.statements, maker.rng, maker.known
-        inner = s.base(small=True)
-        where, correlated = self.where(maker, inner)
-        inside = Expressions(rng, known, inner.columns, depth=1)
-        kind = rng.random()
-        if self.place == "select" and kind < 0.6 and not known.allows("correlated_select"):
-            kind = 0.8
-        if kind < 0.35:
-            word = rng.choice(["EXISTS ", "NOT EXISTS "])
-            return expr(BOOL, f"({word}(SELECT 1 FROM ", inner.node, where, "))")
-        if kind < 0.6:
-            column = maker.column(lambda column: column.type.sortable and column.exact)
-            found = column and [c for c in inner.columns if c.type == column.type]
-            if found:
-                word = rng.choice(["IN", "IN", "NOT IN"])
-                if word == "NOT IN" and correlated and not known.allows("correlated_not_in"):
-                    word = "IN"
-                return expr(
-                    BOOL,
-                    "(",
-                    column.node(),
-                    f" {word} (SELECT ",
-                    rng.choice(found).node(),
-                    " FROM ",
-                    inner.node,
-                    where,
-                    "))",
-                )
-        if correlated and not known.allows("correlated_aggregate"):
-            where = opt(" WHERE ", inside.condition())
-        type = inside.any_type(sortable=True)
-        if type.family in ("bin", "bool"):
-            type = BIGINT
-        aggregate = rng.choice(["max", "min"])
-        left = maker.of(type, depth)
-        sign = rng.choice(["=", "<", ">=", "<>"])
-        return expr(
-            BOOL, "(", left, f" {sign} (SELECT {aggregate}(", inside.of(type), ") FROM ", inner.node, where, "))"
-        )
-
-    def where(self, maker, inner):
-        """WHERE of a subquery, and whether it names columns outside of it."""
-        rng = maker.rng
-        inside = Expressions(rng, maker.known, inner.columns, depth=1)
-        parts = [inside.condition()] if rng.random() < 0.5 else []
-        pairs = [
-            (a, b) for a in maker.columns for b in inner.columns if a.type == b.type and a.type.sortable and a.exact
-        ]
-        correlated = bool(pairs) and rng.random() < 0.6
-        if correlated:
-            a, b = rng.choice(pairs)
-            parts.append(expr(BOOL, "(", a.node(), " = ", b.node(), ")"))
-            if rng.random() < 0.2:
-                a, b = rng.choice(pairs)
-                parts.append(expr(BOOL, "(", a.node(), rng.choice([" < ", " <> ", " >= "]), b.node(), ")"))
-        rng.shuffle(parts)
-        return (opt(" WHERE ", seq(parts, " AND ")) if parts else ""), correlated

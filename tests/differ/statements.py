@@ -3,11 +3,14 @@
 import dataclasses
 
 from . import types
-from .expressions import Column, Expressions
-from .sources import Sources, Subqueries
+from .aggregates import Aggregates
+from .expressions import Column, Expressions, is_constant
+from .sources import Sources
+from .subqueries import Subqueries
 from .tree import NOTHING, OURS, Alt, Node, expr, opt, query, render, seq, text
 from .types import BIGINT, BOOL, DATE, DOUBLE, INT, STRING, TIMESTAMP
-from .windows import Windows, aggregate_call
+from .values import Values, literal
+from .windows import Windows
 
 # Types that a set operation brings to one type.
 ALIKE = {
@@ -84,11 +87,25 @@ class Statements(Sources):
         return self.select(depth)
 
     def where(self, source, depth):
-        if source.outer and not self.known.allows("right_join_where") or self.rng.random() < 0.35:
+        if self.rng.random() < 0.35:
             return NOTHING
         maker = Expressions(self.rng, self.known, source.columns, 2, Subqueries(self, "where", depth))
-        parts = [maker.condition() for _ in range(self.rng.choice([1, 1, 2]))]
+        parts = [maker.about_rows() for _ in range(self.rng.choice([1, 1, 2]))]
+        if self.rng.random() < 0.15:
+            parts[0] = self.fixed(source) or parts[0]
         return opt(" WHERE ", seq(parts, " AND "))
+
+    def fixed(self, source):
+        """A condition that leaves one value of a column, or two columns that are equal; None if there are none."""
+        columns = [column for column in source.columns if column.tame and column.exact and column.type.sortable]
+        if not columns:
+            return None
+        column = self.rng.choice(columns)
+        others = [other for other in columns if other.type == column.type and other.name != column.name]
+        if others and self.rng.random() < 0.3:
+            return expr(BOOL, "(", column.node(), " = ", self.rng.choice(others).node(), ")")
+        value = Values(self.rng, self.known, column.type, True, 3).draw()
+        return expr(BOOL, "(", column.node(), " = ", literal(column.type, value, self.known), ")")
 
     def select(self, depth, wanted=None):
         """SELECT without GROUP BY; of given types, if these are given."""
@@ -122,7 +139,20 @@ class Statements(Sources):
         if wanted is None and all(column.exact for column in columns) and self.rng.random() < 0.15:
             word = "DISTINCT "
             keys = [column.name for column in columns]
-        node = query(f"SELECT {word}", seq(items), " FROM ", source.node, where)
+        tail = []
+        if windows and self.rng.random() < 0.2:
+            # A window with a name; it stands before QUALIFY.
+            call = self.rng.choice(["count(*)", "row_number()", "rank()"])
+            add(expr(BIGINT, f"{call} OVER w"), BIGINT)
+            total = source.keys is not None
+            over = text(windows.partition(), windows.order(total)) if total or call != "row_number()" else None
+            if over is None:
+                items.pop(), columns.pop()
+            else:
+                tail = [" WINDOW w AS (", over, ")"]
+        if windows and self.rng.random() < 0.2:
+            tail.append(windows.qualify())
+        node = query(f"SELECT {word}", seq(items), " FROM ", source.node, where, *tail)
         return Built(node, columns, keys, source.rows)
 
     def nested_item(self, maker):
@@ -132,17 +162,17 @@ class Statements(Sources):
         source = self.from_(depth)
         where = self.where(source, depth)
         maker = Expressions(self.rng, self.known, source.columns, 1)
+        aggregates = Aggregates(maker, source)
         groups, items, columns = [], [], []
         for _ in range(self.rng.choice([0, 1, 1, 1, 2, 3])):
-            column = maker.column(lambda c: c.type.sortable and c.exact)
+            nested = self.rng.random() < 0.1
+            column = maker.column(lambda c: (c.type.sortable or nested and c.type.family != "json") and c.exact)
             if column is None:
                 break
             value = column.node() if self.rng.random() < 0.75 else maker.of(column.type)
             if not value.exact or " " not in str(value.parts) and not value.parts:
                 continue
             if is_constant(value):
-                continue
-            if not self.known.allows("repeated_groups") and str_of(value) in map(str_of, groups):
                 continue
             groups.append(value)
         sets = len(groups) > 0 and self.rng.random() < 0.15
@@ -152,83 +182,66 @@ class Statements(Sources):
         if sets and self.rng.random() < 0.5:
             items.append(text("grouping(", groups[0], f") AS c{len(items)}"))
             columns.append(Column(f"c{len(columns)}", BIGINT))
-        few = not groups and not self.known.allows("min_and_max")
-        words = set()
         for _ in range(self.rng.choice([1, 2, 3])):
-            value = self.aggregate(maker, source)
-            word = str(value.parts[0])[:3] if value.parts else ""
-            if few and word in ("min", "max") and words - {word}:
-                continue
-            words |= {word} & {"min", "max"}
+            value = aggregates.make()
             items.append(text(value, f" AS c{len(items)}"))
             columns.append(Column(f"c{len(columns)}", value.type, False, value.exact))
-        if not items:
-            items.append(text("count(*) AS c0"))
-            columns.append(Column("c0", BIGINT))
+        above = bool(groups) and self.rng.random() < 0.1
+        if above:
+            value = self.above(groups, sets)
+            items.append(text(value, f" AS c{len(items)}"))
+            columns.append(Column(f"c{len(columns)}", BIGINT))
         having = NOTHING
         if self.rng.random() < 0.2:
             having = opt(" HAVING ", expr(BOOL, "(count(*)", self.rng.choice([" > 1", " = 1", " >= 0", " < 5"]), ")"))
-        by = self.group_by(groups, sets)
+            if self.rng.random() < 0.3:
+                value = aggregates.make()
+                having = opt(" HAVING ", expr(BOOL, "(", value, self.rng.choice([" IS NULL)", " IS NOT NULL)"])))
+        by = self.group_by(groups, sets, above)
         keys = [f"c{number}" for number in range(len(groups))] if groups and not sets else None
         node = query("SELECT ", seq(items), " FROM ", source.node, where, by, having)
         return Built(node, columns, keys, max(1, source.rows // 2))
 
-    def group_by(self, groups, sets):
-        if not groups and self.known.allows("grouping_sets_empty") and self.rng.random() < 0.2:
-            return opt(self.rng.choice([" GROUP BY GROUPING SETS (())", " GROUP BY GROUPING SETS ((), ())"]))
+    def group_by(self, groups, sets, above):
+        if not groups and self.rng.random() < 0.2:
+            # DuckDB forgets the second of two empty sets where no aggregate is read.
+            return opt(" GROUP BY GROUPING SETS (())")
         if not groups:
             return NOTHING
         if not sets:
-            return text(" GROUP BY ", seq(groups))
+            # Columns of the result by their place, or all that are no aggregates.
+            places = [str(number + 1) for number in range(len(groups))]
+            form = self.rng.random()
+            if form < 0.15:
+                return text(f" GROUP BY {', '.join(places)}")
+            return text(" GROUP BY ALL") if form < 0.2 and not above else text(" GROUP BY ", seq(groups))
         word = self.rng.choice(["ROLLUP", "CUBE", "GROUPING SETS"])
         if word != "GROUPING SETS":
             return text(f" GROUP BY {word} (", seq(groups), ")")
-        parts = [text("(", seq(groups), ")"), text("(", groups[0], ")"), text("()")]
+        # One set has all groups, as each of them is selected.
+        parts = [text("(", groups[0], ")"), text("()")][: self.rng.choice([1, 2])] + [text("(", seq(groups), ")")]
         self.rng.shuffle(parts)
-        return text(" GROUP BY GROUPING SETS (", seq(parts[: self.rng.choice([2, 3])]), ")")
+        return text(" GROUP BY GROUPING SETS (", seq(parts), ")")
 
-    def aggregate(self, maker, source):
-        rng = self.rng
-        kind = rng.random()
-        condition = opt(" FILTER (WHERE ", maker.condition(1), ")") if rng.random() < 0.15 else NOTHING
-        if kind < 0.7:
-            call, type, exact = aggregate_call(maker, rng)
-            return expr(type, *(call.parts if isinstance(call, Node) else (call,)), condition, exact=exact)
-        order = ", ".join(key + self.rng.choice(["", " DESC"]) for key in source.keys) if source.keys else None
-        if kind < 0.76:
-            return expr(BOOL, rng.choice(["bool_and(", "bool_or("]), maker.condition(1), ")", condition)
-        if kind < 0.82:
-            column = maker.column(lambda c: c.type.family == "int")
-            if column:
-                return expr(column.type, rng.choice(["bit_and(", "bit_or(", "bit_xor("]), column.node(), ")", condition)
-        if kind < 0.88:
-            column = maker.column(lambda c: c.type.family in ("int", "float") and c.tame and c.exact)
-            if column:
-                name = rng.choice(["stddev_samp", "stddev_pop", "var_samp", "var_pop", "median"])
-                return expr(DOUBLE, f"{name}(", column.node(), ")", condition, exact=False)
-        if order and kind < 0.94:
-            value = maker.of(STRING)
-            return expr(STRING, "string_agg(", value, f", ',' ORDER BY {order})", condition)
-        if order:
-            value = maker.any(sortable=True)
-            name = rng.choice(["array_agg", "first_value", "last_value"])
-            if name == "array_agg":
-                return expr(types.array(value.type), "array_agg(", value, f" ORDER BY {order})", condition)
-            return expr(value.type, Alt(name, name.split("_")[0]), "(", value, f" ORDER BY {order})", condition)
-        return expr(BIGINT, "count(*)", condition)
+    def above(self, groups, sets):
+        """A window above groups."""
+        if sets or self.rng.random() < 0.4:
+            over = "" if self.rng.random() < 0.5 else opt("PARTITION BY ", groups[0])
+            return expr(BIGINT, "sum(count(*)) OVER (", over, ")")
+        order = seq([text(value, self.rng.choice(["", " DESC"])) for value in groups])
+        name = self.rng.choice(["row_number()", "rank()", "sum(count(*))", "max(count(*))"])
+        return expr(BIGINT, f"{name} OVER (ORDER BY ", order, ")")
 
     def set_operation(self, depth):
         word = self.rng.choice(
             ["UNION ALL", "UNION ALL", "UNION", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"]
         )
-        if word in ("INTERSECT ALL", "EXCEPT ALL") and not self.known.allows("set_operations_all"):
-            word = "UNION ALL"
         count = self.rng.choice([1, 2])
         wanted = [
             self.rng.choice([BIGINT, INT, STRING, BOOL, DATE, TIMESTAMP, types.decimal(10, 2)]) for _ in range(count)
         ]
         sides = [self.select(depth, wanted) for _ in range(self.rng.choice([2, 2, 3]))]
-        if self.known.allows("mixed_sets") and self.rng.random() < 0.3:
+        if self.rng.random() < 0.3:
             sides[-1] = self.select(depth, [self.rng.choice(ALIKE.get(type, (type,))) for type in wanted])
         if not all(column.exact for side in sides for column in side.columns):
             return sides[0]
@@ -247,8 +260,7 @@ class Statements(Sources):
         maker = Expressions(self.rng, self.known, source.columns, 1)
         value = maker.any()
         direction = self.rng.choice(["", " DESC"])
-        keys = [key for key in source.keys if key != column.name or self.known.allows("repeated_sort_keys")]
-        order = ", ".join([column.name] + [key + direction for key in keys])
+        order = ", ".join([column.name] + [key + direction for key in source.keys])
         items = seq([text(column.node(), " AS c0"), text(value, " AS c1")])
         node = query(
             "SELECT DISTINCT ON (",
@@ -271,7 +283,7 @@ class Statements(Sources):
         base = f"SELECT CAST({step} AS BIGINT) AS n, CAST('a' AS VARCHAR) AS s"
         word = self.rng.choice(["UNION ALL", "UNION ALL", "UNION"])
         body = f"SELECT n + {step}, s || 'b' FROM r WHERE n < {limit}"
-        if self.known.allows("recursive_join") and self.rng.random() < 0.5:
+        if self.rng.random() < 0.5:
             source = self.base(small=True)
             alias = source.node.parts[0].split(" AS ")[1]
             body = f"SELECT {alias}.c0, s || 'c' FROM r JOIN {source.node.parts[0]} ON {alias}.c0 = r.n + {step} WHERE n < {limit}"
@@ -282,15 +294,6 @@ class Statements(Sources):
 
 def str_of(node):
     return render(node, OURS)
-
-
-def is_constant(node):
-    """Whether a node names no column; GROUP BY takes such a number for a position."""
-    if isinstance(node, str):
-        return "." not in node or "'" in node
-    if isinstance(node, Alt):
-        return True
-    return all(is_constant(part) for part in node.parts)
 
 
 __all__ = ["Built", "Statements", "DOUBLE"]

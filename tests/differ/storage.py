@@ -4,38 +4,27 @@ import csv
 import datetime
 import json
 import pathlib
+import random
 import shutil
 
 import deltalake
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
-from .values import literal_text
+from .schemas import OWN
 from .tree import Alt
+from .values import literal_text
 
 
 def arrow_table(table, rows):
     """Rows as Arrow has them."""
     columns = list(zip(*rows)) if rows else [[] for _ in table.fields]
-    schema = pyarrow.schema([(field.name, field.type.arrow) for field in table.fields])
+    schema = pyarrow.schema(
+        [pyarrow.field(field.name, field.type.arrow, nullable=not field.required) for field in table.fields]
+    )
     arrays = [pyarrow.array(list(values), type=field.type.arrow) for values, field in zip(columns, table.fields)]
     return pyarrow.Table.from_arrays(arrays, schema=schema)
-
-
-def naive(data):
-    """The same without time zones: DuckDB's TIMESTAMP has none."""
-    fields = [pyarrow.field(field.name, without_zone(field.type)) for field in data.schema]
-    return data.cast(pyarrow.schema(fields))
-
-
-def without_zone(type):
-    if pyarrow.types.is_timestamp(type):
-        return pyarrow.timestamp(type.unit)
-    if pyarrow.types.is_list(type):
-        return pyarrow.list_(without_zone(type.value_type))
-    if pyarrow.types.is_struct(type):
-        return pyarrow.struct([(field.name, without_zone(field.type)) for field in type])
-    return type
 
 
 class Store:
@@ -59,19 +48,27 @@ class Store:
         table.rows.extend(rows)
         for duck in ducks:
             self.fill_duck(table, rows, duck)
-        if table.storage in ("csv", "json", "parquet", "duckdb_parquet", "delta"):
+        if table.storage in ("csv", "json", "parquet", "duckdb_parquet", "delta", "hive"):
             self.write_files(table, [rows])
             return
-        arrays = any(field.type.family == "list" for field in table.fields)
-        if way == "values" and (not arrays or self.known.allows("null_decimal_arrays")):
+        if way == "values":
             ours.run(self.insert_text(table, rows))
         else:
             for statement in self.load(table, rows):
                 ours.run(statement)
 
+    def widen(self, table, field, ours, ducks):
+        """Adds a column, which is NULL in the rows that are there."""
+        for duck in ducks:
+            duck.execute(f"ALTER TABLE {table.name} ADD COLUMN {field.name} {field.type.duck}")
+        table.fields.append(field)
+        for row in table.rows:
+            row.append(None)
+        ours.run(f"ALTER TABLE {table.name} ADD COLUMN {field.name} {field.type.ours}")
+
     def fill_duck(self, table, rows, duck):
         if rows:
-            data = naive(arrow_table(table, rows))
+            data = arrow_table(table, rows)
             duck.register("incoming", data)
             duck.execute(f"INSERT INTO {table.name} SELECT * FROM incoming")
             duck.unregister("incoming")
@@ -80,12 +77,11 @@ class Store:
         """The statements that make a table of ours. Files of external tables are written on the way."""
         location = self.folder / table.name
         shutil.rmtree(location, ignore_errors=True)
-        if table.storage in ("plain", "sharded", "partitioned", "both"):
+        if table.storage in OWN:
             yield table.ddl()
             parts = table.options["files"] if len(table.rows) >= 4 else 1
             for rows in split(table.rows, parts):
-                arrays = any(f.type.family == "list" and f.type.item.family == "dec" for f in table.fields)
-                if len(rows) <= 12 and (not arrays or self.known.allows("null_decimal_arrays")):
+                if len(rows) <= 12:
                     if rows:
                         yield self.insert_text(table, rows)
                 elif rows:
@@ -100,10 +96,17 @@ class Store:
         columns = ""
         if table.storage in ("csv", "json") or not table.options["inferred"]:
             columns = "(" + ", ".join(f"{field.name} {field.type.ours}" for field in table.fields) + ") "
+        if table.storage == "hive":
+            kept = [field for field in table.fields if field.name != table.partition]
+            columns = "(" + ", ".join(f"{field.name} {field.type.ours}" for field in kept) + ") " if columns else ""
         if table.storage == "delta" or any(not field.type.signed for field in table.fields):
             columns = ""
         kind = {"csv": "CSV", "json": "JSON", "delta": "DELTA"}.get(table.storage, "PARQUET")
-        text = f"CREATE EXTERNAL TABLE {table.name} {columns}STORED AS {kind} LOCATION '{self.folder / table.name}'"
+        text = f"CREATE EXTERNAL TABLE {table.name} {columns}STORED AS {kind}"
+        if table.storage == "hive" and columns:
+            partition = next(field for field in table.fields if field.name == table.partition)
+            text += f" PARTITIONED BY ({partition.name} {partition.type.ours})"
+        text += f" LOCATION '{self.folder / table.name}'"
         return text + (" OPTIONS (has_header 'true')" if table.storage == "csv" else "")
 
     def load(self, table, rows):
@@ -134,7 +137,10 @@ class Store:
             number = len(list(location.iterdir()))
             data = arrow_table(table, rows)
             if table.storage == "delta":
-                deltalake.write_deltalake(str(location), data, mode="append")
+                folders = [table.partition] if table.partition else None
+                deltalake.write_deltalake(str(location), data, mode="append", partition_by=folders)
+            elif table.storage == "hive":
+                self.write_folders(table, data, location, number)
             elif table.storage == "parquet":
                 keys = (
                     "row_group_size",
@@ -145,8 +151,12 @@ class Store:
                     "write_page_index",
                     "compression",
                 )
+                if table.options["vary"]:
+                    data = varied(data, random.Random(f"{table.name}/{number}"), number > 0)
                 pyarrow.parquet.write_table(
-                    data, location / f"f{number}.parquet", **{key: table.options[key] for key in keys}
+                    with_strings(data, table.options["strings"]),
+                    location / f"f{number}.parquet",
+                    **{key: table.options[key] for key in keys},
                 )
             elif table.storage == "duckdb_parquet":
                 self.write_by_duckdb(table, data, location / f"f{number}.parquet")
@@ -154,6 +164,17 @@ class Store:
                 write_csv(table, rows, location / f"f{number}.csv")
             else:
                 write_json(table, rows, location / f"f{number}.json")
+
+    def write_folders(self, table, data, location, number):
+        """One file in each folder that a value of the partition column names."""
+        name = table.partition
+        for value in data[name].unique().to_pylist():
+            word = "__HIVE_DEFAULT_PARTITION__" if value is None else str(value)
+            folder = location / f"{name}={word}"
+            folder.mkdir(exist_ok=True)
+            equal = pyarrow.compute.is_null(data[name]) if value is None else pyarrow.compute.equal(data[name], value)
+            rows = data.filter(equal).drop_columns([name])
+            pyarrow.parquet.write_table(rows, folder / f"f{number}_{len(list(folder.iterdir()))}.parquet")
 
     def write_by_duckdb(self, table, data, file):
         import duckdb
@@ -170,6 +191,35 @@ def split(rows, parts):
     size = -(-len(rows) // parts) if rows else 1
     found = [rows[start : start + size] for start in range(0, len(rows), size)]
     return found or [[]]
+
+
+def varied(data, rng, order):
+    """A file of the same rows with narrower integers, other units of time and, if `order`, another order of columns."""
+    for number, field in enumerate(data.schema):
+        if field.type == pyarrow.int64():
+            kinds = [pyarrow.int16(), pyarrow.int32(), pyarrow.int64()]
+        elif pyarrow.types.is_timestamp(field.type):
+            kinds = [pyarrow.timestamp(unit, field.type.tz) for unit in ("ms", "us", "ns")]
+        else:
+            continue
+        kind = rng.choice(kinds)
+        try:
+            column = data.column(number).cast(kind)
+        except pyarrow.ArrowInvalid:
+            # The values need the wider type.
+            continue
+        data = data.set_column(number, field.with_type(kind), column)
+    names = data.column_names
+    return data.select(rng.sample(names, len(names))) if order else data
+
+
+def with_strings(data, how):
+    """A table whose strings have another Arrow type."""
+    kinds = {"large": pyarrow.large_string(), "dictionary": pyarrow.dictionary(pyarrow.int32(), pyarrow.string())}
+    if how not in kinds:
+        return data
+    fields = [field.with_type(kinds[how]) if field.type == pyarrow.string() else field for field in data.schema]
+    return data.cast(pyarrow.schema(fields))
 
 
 def write_csv(table, rows, file):

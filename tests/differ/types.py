@@ -7,7 +7,7 @@ import pyarrow
 
 @dataclasses.dataclass(frozen=True)
 class Type:
-    """family: bool, int, dec, float, str, bin, date, ts, list, struct."""
+    """family: bool, int, dec, float, str, bin, date, ts, json, list, struct."""
 
     family: str
     ours: str
@@ -22,7 +22,7 @@ class Type:
 
     @property
     def sortable(self):
-        return self.family not in ("list", "struct")
+        return self.family not in ("list", "struct", "json")
 
 
 BOOL = Type("bool", "BOOLEAN", "BOOLEAN", pyarrow.bool_())
@@ -39,7 +39,8 @@ DOUBLE = Type("float", "DOUBLE", "DOUBLE", pyarrow.float64(), 64)
 STRING = Type("str", "STRING", "VARCHAR", pyarrow.string())
 BINARY = Type("bin", "BINARY", "BLOB", pyarrow.binary())
 DATE = Type("date", "DATE", "DATE", pyarrow.date32())
-TIMESTAMP = Type("ts", "TIMESTAMP", "TIMESTAMP", pyarrow.timestamp("us", "UTC"))
+TIMESTAMP = Type("ts", "TIMESTAMP", "TIMESTAMPTZ", pyarrow.timestamp("us", "UTC"))
+JSON = Type("json", "JSON", "JSON", pyarrow.string())
 
 SIGNED = (TINYINT, SMALLINT, INT, BIGINT)
 UNSIGNED = (UTINYINT, USMALLINT, UINT, UBIGINT)
@@ -78,10 +79,12 @@ def random_scalar(rng, unsigned=False):
     return rng.choice(SCALARS)
 
 
-def random_type(rng, unsigned=False, nested=True):
+def random_type(rng, unsigned=False, json=False):
     kind = rng.random()
-    if not nested or kind < 0.85:
+    if kind < 0.82:
         return random_scalar(rng, unsigned)
+    if kind < 0.86 and json:
+        return JSON
     if kind < 0.94:
         return array(rng.choice((INT, BIGINT, STRING, DOUBLE, decimal(10, 2), DATE, TIMESTAMP, BOOL)))
     return struct([("a", rng.choice((INT, BIGINT, DATE))), ("b", rng.choice((STRING, DOUBLE, TIMESTAMP)))])

@@ -1,8 +1,10 @@
 """Window functions whose results do not depend on the order in which rows happen to come."""
 
+from . import types
+from .aggregates import aggregate_call
 from .expressions import Expressions
-from .tree import Alt, expr, opt, text
-from .types import BIGINT, DATE, DOUBLE
+from .tree import NOTHING, Alt, expr, opt, text
+from .types import BIGINT, BOOL, DATE, DOUBLE, STRING, TIMESTAMP
 
 
 class Windows:
@@ -10,7 +12,6 @@ class Windows:
 
     def __init__(self, rng, known, source):
         self.rng, self.known, self.source = rng, known, source
-        self.direction = rng.choice(["", " DESC"])
         self.maker = Expressions(rng, known, source.columns, depth=1)
 
     def make(self):
@@ -39,11 +40,7 @@ class Windows:
         )
         name = call[0].split("(")[0]
         nulls = ""
-        if (
-            name in ("lag", "lead", "first_value", "last_value")
-            and self.known.allows("window_ignore_nulls")
-            and rng.random() < 0.3
-        ):
+        if name in ("lag", "lead", "first_value", "last_value") and rng.random() < 0.3:
             # DuckDB wants it within the call.
             call = (*call[:-1], Alt(call[-1] + " IGNORE NULLS", call[-1][:-1] + " IGNORE NULLS)"))
         frame = ""
@@ -62,7 +59,7 @@ class Windows:
 
     def order(self, total):
         """ORDER BY, by the keys too if it has to be total."""
-        direction = self.rng.choice(["", " DESC"]) if self.known.allows("window_directions") else self.direction
+        direction = self.rng.choice(["", " DESC"])
         nulls = self.rng.choice(["", "", " NULLS FIRST", " NULLS LAST"])
         columns = [column for column in self.source.columns if self.orders(column)]
         found = [self.rng.choice(columns).name + direction + nulls] if columns and self.rng.random() < 0.7 else []
@@ -75,8 +72,6 @@ class Windows:
         return "ORDER BY " + ", ".join(found) if found else ""
 
     def orders(self, column):
-        if column.type.family == "bin" and not self.known.allows("binary_windows"):
-            return False
         return column.type.sortable and column.exact
 
     def frame(self, total):
@@ -88,56 +83,66 @@ class Windows:
             unit = self.rng.choice(["RANGE", "RANGE", "GROUPS"])
         else:
             unit = "ROWS"
+            if self.rng.random() < 0.2:
+                unit = "GROUPS"
         start, end = self.rng.choice(starts), self.rng.choice(ends)
         if start == "1 FOLLOWING" and end == "CURRENT ROW":
             end = "1 FOLLOWING"
-        return opt(f" {unit} BETWEEN {start} AND {end}")
+        return text(opt(f" {unit} BETWEEN {start} AND {end}"), self.exclusion())
+
+    def exclusion(self):
+        """EXCLUDE, which needs a frame before it."""
+        return self.rng.choice([""] * 6 + [" EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES"])
+
+    def listed(self):
+        """An aggregate that depends on the order of its frame's rows."""
+        value = self.maker.of(STRING) if self.rng.random() < 0.5 else self.maker.any()
+        kind = self.rng.randrange(3)
+        if value.type == STRING and kind == 0:
+            call, type = expr(STRING, "string_agg(", value, ", ',')"), STRING
+        elif kind == 1:
+            call, type = expr(BOOL, "bool_or(", value, " IS NULL)"), BOOL
+        else:
+            call, type = expr(types.array(value.type), "array_agg(", value, ")"), types.array(value.type)
+        return expr(type, call, " OVER (", self.partition(), self.order(True), self.frame(True), ")")
 
     def ranged(self):
         """ORDER BY a number or a date, with a frame of RANGE that has offsets; None if there is no such column."""
-        column = self.maker.column(lambda c: c.tame and c.exact and (c.type == BIGINT or c.type == DATE))
+        column = self.maker.column(lambda c: c.tame and c.exact and self.measures(c.type))
         if column is None:
             return None
-        words = [str(n) if column.type == BIGINT else f"INTERVAL '{n}' DAY" for n in (2, 5)]
+        times = column.type in (DATE, TIMESTAMP)
+        words = [f"INTERVAL '{n}' {self.rng.choice(['DAY', 'DAY', 'MONTH'])}" if times else str(n) for n in (2, 5)]
         start = self.rng.choice(
             [f"{words[0]} PRECEDING", "UNBOUNDED PRECEDING", "CURRENT ROW", f"{words[1]} PRECEDING"]
         )
         end = self.rng.choice(["CURRENT ROW", f"{words[1]} FOLLOWING", "UNBOUNDED FOLLOWING"])
-        return text(f"ORDER BY {column.name}{self.direction}", opt(f" RANGE BETWEEN {start} AND {end}"))
+        frame = text(opt(f" RANGE BETWEEN {start} AND {end}"), self.exclusion())
+        return text(f"ORDER BY {column.name}{self.rng.choice(['', ' DESC'])}", frame)
+
+    def measures(self, type):
+        """Whether values of a type have distances."""
+        return type in (BIGINT, DATE, TIMESTAMP) or type.family == "dec" and type.precision < 18
 
     def aggregate(self, total):
         rng = self.rng
-        call, type, exact = aggregate_call(self.maker, rng, distinct=False)
+        call, type, exact = aggregate_call(self.maker, rng, distinct=rng.random() < 0.3)
         condition = ""
-        if self.known.allows("window_filter") and rng.random() < 0.25:
+        if total and rng.random() < 0.15:
+            return self.listed()
+        if rng.random() < 0.25:
             condition = opt(" FILTER (WHERE ", self.maker.condition(1), ")")
-        ranged = self.ranged() if rng.random() < 0.2 and self.known.allows("range_offsets") else None
+        ranged = self.ranged() if rng.random() < 0.2 else None
         if ranged:
             return expr(type, call, condition, " OVER (", self.partition(), ranged, ")", exact=exact)
         order = self.order(total) if rng.random() < 0.7 else ""
         frame = self.frame(total) if order and rng.random() < 0.6 else ""
         return expr(type, call, condition, " OVER (", self.partition(), order, frame, ")", exact=exact)
 
-
-def aggregate_call(maker, rng, distinct=True):
-    """A simple aggregate: its text, type and exactness."""
-    tame = lambda family: maker.column(lambda c: c.type.family == family and c.tame and c.exact)
-    number = tame(rng.choice(["int", "dec", "float"])) or tame("int")
-    name = rng.choice(["count(*)", "count", "sum", "avg", "min", "max"])
-    word = "DISTINCT " if distinct and rng.random() < 0.2 else ""
-    if name == "count(*)" or name in ("sum", "avg") and number is None:
-        return "count(*)", BIGINT, True
-    if name == "count":
-        value = maker.any(sortable=bool(word))
-        fixed = value.type.family == "bool" and not maker.known.allows("distinct_of_is_null")
-        if word and (not value.exact or fixed):
-            word = ""
-        return expr(BIGINT, f"count({word}", value, ")", exact=True), BIGINT, True
-    if name == "sum":
-        type = BIGINT if number.type.family == "int" else number.type
-        return expr(type, f"sum({word}", number.node(), ")"), type, True
-    if name == "avg":
-        return expr(DOUBLE, f"avg({word}", number.node(), ")"), DOUBLE, False
-    type = maker.any_type(sortable=True)
-    value = maker.of(type)
-    return expr(type, f"{name}(", value, ")"), type, value.exact
+    def qualify(self):
+        """QUALIFY with a number of rows per group; nothing where rows have no keys."""
+        if self.source.keys is None:
+            return NOTHING
+        name = self.rng.choice(["row_number()", "rank()", "dense_rank()", "count(*)"])
+        sign = self.rng.choice([" = 1", " <= 2", " > 1"])
+        return opt(f" QUALIFY {name} OVER (", self.partition(), self.order(True), f"){sign}")
