@@ -27,6 +27,7 @@ pub mod functions;
 pub mod layout;
 pub mod log;
 pub mod numbers;
+pub mod scalar;
 pub mod session;
 pub mod shards;
 pub mod table;

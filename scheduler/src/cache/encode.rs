@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError, NullEquality};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Distinct, Expr, Join, LogicalPlan, TableScan};
 use datafusion::scalar::ScalarValue;
 use watershed_sql::dialect::with_room;
+use watershed_storage::scalar::nested_key;
 use watershed_storage::table::Pin;
 
 use super::fingerprint::Bypass;
@@ -211,7 +211,7 @@ impl Encoder {
                     Transformed::yes(Expr::Column(Column::new_unqualified(format!("#{place}"))))
                 }
                 Expr::Alias(alias) => Transformed::yes(*alias.expr),
-                Expr::Literal(value, _) if value.data_type().is_nested() => match nested(&value)? {
+                Expr::Literal(value, _) if value.data_type().is_nested() => match nested_key(&value)? {
                     Some(bytes) => Transformed::yes(Expr::Literal(ScalarValue::Binary(Some(bytes)), None)),
                     None => {
                         stop = Some(Stop::Bypass(format!(
@@ -260,19 +260,6 @@ impl Encoder {
             }
         }
     }
-}
-
-/// The type and the value of a list, structure or map, so that no two are written alike. None if there is no such form.
-fn nested(value: &ScalarValue) -> datafusion::common::Result<Option<Vec<u8>>> {
-    let kind = value.data_type();
-    let mut bytes = format!("{kind:?}").into_bytes();
-    let fields = vec![SortField::new(kind)];
-    if !RowConverter::supports_fields(&fields) {
-        return Ok(None);
-    }
-    let rows = RowConverter::new(fields)?.convert_columns(&[value.to_array()?])?;
-    bytes.extend_from_slice(rows.row(0).as_ref());
-    Ok(Some(bytes))
 }
 
 fn is_column(expr: &Expr, schema: &DFSchema, place: usize) -> bool {

@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetSource;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
+use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr, Literal};
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -28,6 +28,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use super::FragmentCacheExec;
 use super::digest::FragmentDigest;
 use super::scan::{conjuncts, dynamic_filters, file_scan, join_filters};
+use crate::scalar::nested_key;
 
 /// Layouts of states, and the text below, belong to one version of the engine.
 const VERSION: &str = concat!("3/", env!("CARGO_PKG_VERSION"));
@@ -256,8 +257,8 @@ pub(super) fn file_text(file: &PartitionedFile) -> String {
     text
 }
 
-/// An expression as text, columns by place. Every part of it shows in its `Debug` form, some twice: that of a
-/// CASE in a CASE in a CASE grows beyond all bounds.
+/// An expression as text, columns by place. Every part of it shows in its `Debug` form, but for values within lists and
+/// structures; some show twice: the form of a CASE in a CASE in a CASE grows beyond all bounds.
 pub(super) fn expression(expr: &Arc<dyn PhysicalExpr>) -> Option<String> {
     if !is_shallow(expr, MAX_DEPTH) {
         return None;
@@ -273,18 +274,31 @@ pub(super) fn expression(expr: &Arc<dyn PhysicalExpr>) -> Option<String> {
     if !steady {
         return None;
     }
+    let mut known = true;
     let plain = Arc::clone(expr)
         .transform_up(|inner| {
-            Ok(match inner.downcast_ref::<Column>() {
-                Some(column) => {
-                    let place: Arc<dyn PhysicalExpr> = Arc::new(Column::new("", column.index()));
-                    Transformed::yes(place)
+            let place = inner
+                .downcast_ref::<Column>()
+                .map(|column| Arc::new(Column::new("", column.index())) as Arc<dyn PhysicalExpr>);
+            let nested = inner
+                .downcast_ref::<Literal>()
+                .map(Literal::value)
+                .filter(|value| value.data_type().is_nested());
+            Ok(match (place, nested) {
+                (Some(place), _) => Transformed::yes(place),
+                (None, Some(value)) => {
+                    let key = nested_key(value)?;
+                    known &= key.is_some();
+                    Transformed::yes(Arc::new(Literal::new(ScalarValue::Binary(key))))
                 }
-                None => Transformed::no(inner),
+                (None, None) => Transformed::no(inner),
             })
         })
         .data()
         .ok()?;
+    if !known {
+        return None;
+    }
     let mut text = Bounded(String::new());
     write!(text, "{plain:?}").ok()?;
     Some(text.0)

@@ -72,7 +72,7 @@ fn without(plan: &Arc<dyn ExecutionPlan>, dropped: bool) -> Result<Option<Arc<dy
     let waits = join.is_some_and(|join| {
         dropped
             && *join.partition_mode() == PartitionMode::CollectLeft
-            && join.dynamic_filter_expr().is_some()
+            && !join.dynamic_expressions_produced().is_empty()
     });
     match (plan, join) {
         (plan, Some(join)) if waits => {

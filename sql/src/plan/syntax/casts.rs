@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Function, GroupByExpr, Ident, OrderBy, Query, Select, SelectItem, Visit, VisitMut, Visitor,
-    VisitorMut,
+    Expr, GroupByExpr, Ident, OrderBy, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use super::calls::call;
