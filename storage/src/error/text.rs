@@ -176,17 +176,11 @@ fn without_signature(message: &str) -> Option<Error> {
     )
 }
 
-/// A call whose arguments have no type in common, or none that it takes, told with all that was tried: `function 'coalesce' user-defined
-/// coercion failed with: … No function matches the given name and argument types 'coalesce(Date32, Int64)'. …`.
+/// A call whose arguments have no type in common, or none that it takes, told with all that was tried: `function
+/// 'coalesce' user-defined coercion failed with: … No function matches the given name and argument types
+/// 'coalesce(Date32, Int64)'. …`.
 fn without_common_type(message: &str) -> Option<Error> {
-    const BEGINNINGS: [&str; 2] = [
-        "user-defined coercion failed with",
-        "failed to coerce arguments to satisfy a call",
-    ];
-    let (_, rest) = BEGINNINGS
-        .iter()
-        .find_map(|beginning| message.split_once(beginning))?;
-    let (_, rest) = rest.split_once("argument types '")?;
+    let (_, rest) = message.split_once("No function matches the given name and argument types '")?;
     let (name, given) = rest.split_once("'.")?.0.split_once('(')?;
     let given = types::named(given.strip_suffix(')')?);
     Some(match name {
