@@ -14,6 +14,7 @@ mod groupings;
 mod information_schema;
 mod ingest;
 mod insert;
+mod json;
 mod literals;
 mod macros;
 mod names;

@@ -64,7 +64,7 @@ fn failed_predicates_of_scans_are_the_errors_they_hold() {
     let error = check(failed(cast.into()), SqlState::InvalidTextRepresentation);
     assert_eq!(
         error.message(),
-        "cannot cast string 'a\"b' to value of Int64 type"
+        "cannot cast string 'a\"b' to value of BIGINT type"
     );
     check(failed(ArrowError::DivideByZero.into()), SqlState::DivisionByZero);
     let overflow = ArrowError::ArithmeticOverflow("Overflow happened on: 9 * 9".to_owned());

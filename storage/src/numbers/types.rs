@@ -21,7 +21,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::kinds::kind_of;
+use super::kinds::{kind_of, typed_nulls};
 use super::{arithmetic, exprs, unions, whole};
 
 /// Functions that compute in floats.
@@ -236,7 +236,8 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Ok(Transformed::new_transformed(expr, changed))
         }
         Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
-            let changed = arguments(func.name(), &mut params.args, schema);
+            let nulls = func.name() == "avg" && typed_nulls(&mut params.args, schema);
+            let changed = arguments(func.name(), &mut params.args, schema) | nulls;
             let expr = Expr::AggregateFunction(AggregateFunction { func, params });
             Ok(Transformed::new_transformed(expr, changed))
         }

@@ -10,11 +10,13 @@ mod at_zone;
 mod casts;
 mod columns;
 mod common;
+mod complement;
 mod groups;
-mod json_path;
+mod intervals;
 mod order;
 mod repeated;
 mod row_values;
+mod substrings;
 mod titles;
 mod unnest;
 mod using;
@@ -77,7 +79,9 @@ impl VisitorMut for Selects<'_, '_> {
         row_values::rewrite(expr);
         any::rewrite(expr);
         at_zone::rewrite(expr);
-        json_path::rewrite(expr);
+        complement::rewrite(expr);
+        intervals::rewrite(expr);
+        substrings::rewrite(expr);
         windows::mark(expr);
         ControlFlow::Continue(())
     }
