@@ -55,6 +55,41 @@ fn is_transport_status(status: &Status) -> bool {
         )
 }
 
+/// What such an error says, without the forms that errors of connections have in memory.
+pub fn reason(error: &DataFusionError) -> String {
+    match error {
+        DataFusionError::External(source) => {
+            if let Some(inner) = source.downcast_ref::<DataFusionError>() {
+                return reason(inner);
+            }
+            if let Some(status) = source.downcast_ref::<Status>() {
+                let mut text = status.message().to_owned();
+                let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
+                for cause in causes.take(16) {
+                    let cause = cause.to_string();
+                    if !text.contains(&cause) {
+                        text = if text.is_empty() {
+                            cause
+                        } else {
+                            format!("{text}: {cause}")
+                        };
+                    }
+                }
+                return text;
+            }
+            source.to_string()
+        }
+        DataFusionError::Execution(text) => match of_another_process(text) {
+            Some(error) => error.message().to_owned(),
+            None => text.clone(),
+        },
+        DataFusionError::Shared(inner) => reason(inner),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => reason(inner),
+        DataFusionError::Collection(errors) => errors.first().map(reason).unwrap_or_default(),
+        other => other.to_string(),
+    }
+}
+
 /// An error that a plan of this executor ended in, as others are to get it.
 pub fn to_others(error: DataFusionError) -> DataFusionError {
     let lost = is_transport(&error);
@@ -104,6 +139,18 @@ mod tests {
         assert!(is_transport(&DataFusionError::Execution(format!(
             "{NO_PLAN} to be set"
         ))));
+    }
+
+    #[test]
+    fn reasons_are_in_words() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let status =
+            external(Status::from_error(Box::new(refused))).context("ConnectError(Os { code: 111 })");
+        let text = reason(&status);
+        assert!(
+            text.contains("connection refused") && !text.contains('{'),
+            "{text}"
+        );
     }
 
     #[test]

@@ -7,7 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::json::ArrayWriter;
+use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
+use arrow::error::ArrowError;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, JsonArray, NullableEncoder};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -101,7 +105,10 @@ async fn rows(engine: &Engine, session: &Arc<Session>, sql: &str) -> Result<Vec<
     let Outcome::Rows(mut rows) = executed.outcome else {
         return Err(Error::internal("a query gave no rows, not even none"));
     };
-    let mut writer = ArrayWriter::new(Vec::new());
+    let mut writer = WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .with_encoder_factory(Arc::new(Floats))
+        .build::<_, JsonArray>(Vec::new());
     let broken = |error: arrow::error::ArrowError| {
         Error::new(SqlState::FeatureNotSupported, "the rows have no JSON form").with_detail(error.to_string())
     };
@@ -123,6 +130,45 @@ async fn rows(engine: &Engine, session: &Arc<Session>, sql: &str) -> Result<Vec<
     } else {
         writer.into_inner()
     })
+}
+
+/// JSON has no NaN and no infinity. As texts they are told from NULL.
+#[derive(Debug)]
+struct Floats;
+
+impl EncoderFactory for Floats {
+    fn make_default_encoder<'a>(
+        &self,
+        _field: &'a FieldRef,
+        array: &'a dyn Array,
+        _options: &'a EncoderOptions,
+    ) -> std::result::Result<Option<NullableEncoder<'a>>, ArrowError> {
+        let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
+            DataType::Float64 => Box::new(FloatEncoder(array.as_primitive::<Float64Type>())),
+            DataType::Float32 => Box::new(FloatEncoder(array.as_primitive::<Float32Type>())),
+            _ => return Ok(None),
+        };
+        Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))
+    }
+}
+
+struct FloatEncoder<'a, T: ArrowPrimitiveType>(&'a PrimitiveArray<T>);
+
+impl<T: ArrowPrimitiveType> Encoder for FloatEncoder<'_, T>
+where
+    T::Native: Into<f64> + serde::Serialize,
+{
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        let value = self.0.value(row);
+        let wide: f64 = value.into();
+        let text = match wide {
+            wide if wide.is_nan() => "\"NaN\"".to_owned(),
+            f64::INFINITY => "\"Infinity\"".to_owned(),
+            f64::NEG_INFINITY => "\"-Infinity\"".to_owned(),
+            _ => serde_json::to_string(&value).unwrap_or_default(),
+        };
+        out.extend_from_slice(text.as_bytes());
+    }
 }
 
 type Keeping = AppendHeaders<Vec<(HeaderName, String)>>;

@@ -12,10 +12,11 @@
 //!
 //! Reading order: [`layout`], [`error`], [`log`], [`delta`], [`table`], [`external`], [`write`],
 //! [`fragment`], [`blocks`], [`cache`], [`codec`],
-//! [`numbers`], [`functions`], [`windows`], [`session`].
+//! [`numbers`], [`casts`], [`functions`], [`windows`], [`session`].
 
 pub mod blocks;
 pub mod cache;
+pub mod casts;
 pub mod codec;
 pub mod delta;
 pub mod error;

@@ -57,6 +57,16 @@ fn adbc_ingest() {
 }
 
 #[test]
+fn file_values() {
+    against_a_cluster("file_values.py");
+}
+
+#[test]
+fn functions_of_anything() {
+    against_a_cluster("functions_of_anything.py");
+}
+
+#[test]
 fn adbc_incremental() {
     against_a_cluster("adbc_incremental.py");
 }

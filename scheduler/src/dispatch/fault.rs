@@ -1,7 +1,7 @@
 //! Which errors are worth another try: those of the executors, not those of the statement.
 
 use datafusion::common::DataFusionError;
-use watershed_cluster::fault::is_transport;
+use watershed_cluster::fault::{is_transport, reason};
 use watershed_core::{Error, SqlState};
 use watershed_storage::error::from_datafusion;
 
@@ -32,7 +32,7 @@ pub(crate) fn exhausted(last: &DataFusionError) -> Error {
         SqlState::CannotConnectNow,
         "the executors that ran the statement were lost",
     )
-    .with_detail(last.to_string())
+    .with_detail(reason(last))
     .with_hint("Run it again once executors are back: SELECT * FROM system.executors.")
 }
 

@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
-use futures::{FutureExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
-use watershed_core::Result;
 use watershed_core::id::StatementId;
 use watershed_core::settings::Settings;
-use watershed_sql::plan::{Ingest, Plan};
+use watershed_core::{Result, SqlState};
+use watershed_sql::plan::{Ingest, IngestMode, Plan};
 
 use super::limits::{Deadline, panicked, planning, until};
 use super::queries::QueryGuard;
@@ -183,9 +184,40 @@ impl Engine {
     ) -> Result<Executed> {
         let text = text.map_or_else(|| format!("INGEST INTO {}", into.table), ToOwned::to_owned);
         let threads = self.parts().dispatch.threads();
+        if into.mode == IngestMode::CreateOrAppend {
+            let schema = Arc::clone(&rows.schema);
+            self.create_first(session, &into, schema, &text).await?;
+        }
         let rows = ingest::table(rows, threads)?;
         let request = Request::Ingest { into, rows };
         self.run(session, session.settings(), &text, request).await
+    }
+
+    /// Makes the table that rows are to be appended to where there is none, without any row. Of several clients that do
+    /// so at the same time one makes it, and all append: the rows of each can be read only once.
+    async fn create_first(
+        &self,
+        session: &Arc<Session>,
+        into: &Ingest,
+        schema: SchemaRef,
+        text: &str,
+    ) -> Result<()> {
+        let catalog = session.catalog(self.newest_catalog().await?);
+        if catalog.find(&into.table, &session.schema()).is_some() {
+            return Ok(());
+        }
+        let none = RowStream::new(schema, futures::stream::empty().boxed());
+        let request = Request::Ingest {
+            into: Ingest {
+                table: into.table.clone(),
+                mode: IngestMode::Create,
+            },
+            rows: ingest::table(none, 1)?,
+        };
+        match self.run(session, session.settings(), text, request).await {
+            Err(error) if error.code() != SqlState::DuplicateTable => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     async fn run(

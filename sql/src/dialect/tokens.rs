@@ -6,7 +6,7 @@
 //! parameter too.
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use watershed_core::error::Result;
 
 use super::error::{from_tokenizer, syntax};
@@ -53,6 +53,11 @@ fn number_parameters(tokens: &mut [TokenWithSpan]) -> Result<()> {
                 ));
             }
             numbered = true;
+        } else if let Some(operator) = of_many_keys(tokens, index) {
+            tokens[index].token = operator;
+            // The second sign is part of the operator.
+            tokens[index + 1].token = Token::Whitespace(Whitespace::Space);
+            continue;
         } else if is_operator(tokens, index) {
             tokens[index].token = Token::Question;
             continue;
@@ -70,15 +75,32 @@ fn number_parameters(tokens: &mut [TokenWithSpan]) -> Result<()> {
     Ok(())
 }
 
-fn is_operator(tokens: &[TokenWithSpan], index: usize) -> bool {
-    let solid = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
-    let before = tokens[..index].iter().rev().find(solid);
-    let after = tokens[index + 1..].iter().find(solid);
-    let operand_before = before.is_some_and(|token| match &token.token {
+/// `?|` or `?&`, where it stands behind an operand.
+fn of_many_keys(tokens: &[TokenWithSpan], index: usize) -> Option<Token> {
+    let operator = match tokens.get(index + 1)?.token {
+        Token::Pipe => Token::QuestionPipe,
+        Token::Ampersand => Token::QuestionAnd,
+        _ => return None,
+    };
+    is_behind_operand(tokens, index).then_some(operator)
+}
+
+fn is_solid(token: &&TokenWithSpan) -> bool {
+    !matches!(token.token, Token::Whitespace(_))
+}
+
+fn is_behind_operand(tokens: &[TokenWithSpan], index: usize) -> bool {
+    let before = tokens[..index].iter().rev().find(is_solid);
+    before.is_some_and(|token| match &token.token {
         Token::Word(word) => word.quote_style.is_some() || !expects_operand(word.keyword),
         Token::RParen | Token::RBracket | Token::SingleQuotedString(_) | Token::Placeholder(_) => true,
         _ => false,
-    });
+    })
+}
+
+fn is_operator(tokens: &[TokenWithSpan], index: usize) -> bool {
+    let operand_before = is_behind_operand(tokens, index);
+    let after = tokens[index + 1..].iter().find(is_solid);
     let operand_after = after.is_some_and(|token| match &token.token {
         Token::SingleQuotedString(_) | Token::Placeholder(_) | Token::LParen => true,
         Token::Word(word) => {
@@ -155,6 +177,7 @@ mod tests {
         check("VALUES (?,?), (?,?)", "VALUES ($1,$2), ($3,$4)");
         check("SELECT data ? 'a'", "SELECT data ? 'a'");
         check("SELECT data ? ?", "SELECT data ? $1");
+        check("SELECT a ?| b, a ?& ?, ? | c", "SELECT a ?|  b, a ?&  $1, $2 | c");
         check(
             "SELECT (x->'a') ? 'b' AND y = ?",
             "SELECT (x->'a') ? 'b' AND y = $1",

@@ -15,6 +15,7 @@ mod groupings;
 mod information_schema;
 mod ingest;
 mod insert;
+mod json;
 mod literals;
 mod macros;
 mod names;

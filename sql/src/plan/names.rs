@@ -17,6 +17,7 @@ use sqlparser::ast::{self, Query, Visit, Visitor};
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::into_datafusion;
 
+use super::json::Json;
 use super::power::Power;
 use super::types::Types;
 use super::{PlanContext, information_schema, now, query, scopes, session_words, temporal};
@@ -55,7 +56,8 @@ impl<'a> Names<'a> {
         Self {
             state: context.state,
             types: Arc::new(Types),
-            operators: std::iter::once(Arc::new(Power) as Arc<dyn ExprPlanner>)
+            operators: [Arc::new(Power) as Arc<dyn ExprPlanner>, Arc::new(Json)]
+                .into_iter()
                 .chain(temporal::operators(context.state))
                 .collect(),
             sources: HashMap::new(),
@@ -277,6 +279,7 @@ impl ContextProvider for Names<'_> {
             .or_else(|| watershed_storage::windows::mark(name))
             .or_else(|| session_words::function(name, self.principal, self.schema))
             .or_else(|| self.state.scalar_functions().get(name).cloned())
+            .filter(|_| !watershed_storage::functions::is_of_plans(name))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -300,7 +303,9 @@ impl ContextProvider for Names<'_> {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        self.state.scalar_functions().keys().cloned().collect()
+        let names = self.state.scalar_functions().keys();
+        let called = names.filter(|name| !watershed_storage::functions::is_of_plans(name));
+        called.cloned().collect()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {

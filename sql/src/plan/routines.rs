@@ -11,7 +11,8 @@ pub(super) fn all(context: &PlanContext<'_>) -> Vec<(String, &'static str)> {
     let scalar = state
         .scalar_functions()
         .keys()
-        .chain(state.higher_order_functions().keys());
+        .chain(state.higher_order_functions().keys())
+        .filter(|name| !watershed_storage::functions::is_of_plans(name));
     found.extend(scalar.map(|name| (name.clone(), "scalar")));
     found.extend(
         session_words::NAMES

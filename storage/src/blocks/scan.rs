@@ -10,7 +10,9 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::config::{ParquetColumnOptions, TableParquetOptions};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{
+    CachedParquetFileReaderFactory, DefaultParquetFileReaderFactory,
+};
 use datafusion::datasource::physical_plan::{FileScanConfig, ParquetFileReaderFactory, ParquetSource};
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -18,12 +20,13 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::ObjectStore;
+use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::cache::BlockCache;
+use super::footers::{ChangedFooters, FooterChange};
 use super::object::{PinnedStore, Version};
 use crate::numbers::with_exact_units;
 
@@ -42,7 +45,7 @@ pub(crate) fn files_never_change(options: &mut TableParquetOptions) {
 
 /// The scan with the tags of its files, where they may be needed.
 pub(crate) fn with_tags(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-    let Some((scan, source)) = remote_scan(&plan) else {
+    let Some((scan, source)) = parquet_scan(&plan) else {
         return plan;
     };
     let mut options = source.table_parquet_options().clone();
@@ -68,11 +71,18 @@ pub fn with_blocks(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = with_exact_units(plan)?;
     plan.transform_up(|node| {
-        let Some((scan, source)) = remote_scan(&node) else {
+        let Some((scan, source)) = parquet_scan(&node) else {
             return Ok(Transformed::no(node));
         };
-        let notes = &source.table_parquet_options().column_specific_options;
+        let options = source.table_parquet_options();
+        let notes = &options.column_specific_options;
+        let change = FooterChange::noted(options);
         let immutable = notes.contains_key(IMMUTABLE);
+        // Files of this machine are in memory as it is.
+        let is_local = scan.object_store_url.as_str().starts_with("file:");
+        if is_local && immutable {
+            return Ok(Transformed::no(node));
+        }
         let mut scan = scan.clone();
         for group in &mut scan.file_groups {
             for place in 0..group.len() {
@@ -82,31 +92,94 @@ pub fn with_blocks(
                 }
             }
         }
-        let readers = BlockReaders {
-            url: scan.object_store_url.as_str().to_owned(),
-            store: runtime.object_store(&scan.object_store_url)?,
-            metadata: runtime.cache_manager.get_file_metadata_cache(),
-            cache: Arc::clone(cache),
-            immutable,
+        let store = runtime.object_store(&scan.object_store_url)?;
+        let metadata = runtime.cache_manager.get_file_metadata_cache();
+        let readers = match is_local {
+            true => {
+                let files = scan.file_groups.iter().flat_map(|group| group.files());
+                for file in files {
+                    forget_other_versions(metadata.as_ref(), &file.object_meta);
+                }
+                own_readers(source, store)
+            }
+            false => Arc::new(BlockReaders {
+                url: scan.object_store_url.as_str().to_owned(),
+                store,
+                metadata,
+                cache: Arc::clone(cache),
+                immutable,
+            }),
         };
-        let source = source.clone().with_parquet_file_reader_factory(Arc::new(readers));
-        scan.file_source = Arc::new(source);
-        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
-        Ok(Transformed::yes(scan))
+        Ok(Transformed::yes(with_readers(scan, source, readers, change)))
     })
     .data()
 }
 
-/// A scan of Parquet on an object store. Files of this machine are in memory as it is.
-fn remote_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<(&FileScanConfig, &ParquetSource)> {
+/// The plan with scans that take their files as they are meant, without any cache. Plans that are distributed may stay
+/// in the process that planned them, as a whole or in part.
+pub fn with_meant_files(
+    plan: Arc<dyn ExecutionPlan>,
+    runtime: &RuntimeEnv,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let plan = with_exact_units(plan)?;
+    plan.transform_up(|node| {
+        let Some((scan, source)) = parquet_scan(&node) else {
+            return Ok(Transformed::no(node));
+        };
+        let Some(change) = FooterChange::noted(source.table_parquet_options()) else {
+            return Ok(Transformed::no(node));
+        };
+        let readers = own_readers(source, runtime.object_store(&scan.object_store_url)?);
+        Ok(Transformed::yes(with_readers(
+            scan.clone(),
+            source,
+            readers,
+            Some(change),
+        )))
+    })
+    .data()
+}
+
+/// The readers that a scan has already, else those that DataFusion gives it.
+fn own_readers(source: &ParquetSource, store: Arc<dyn ObjectStore>) -> Arc<dyn ParquetFileReaderFactory> {
+    match source.parquet_file_reader_factory() {
+        Some(readers) => Arc::clone(readers),
+        None => Arc::new(DefaultParquetFileReaderFactory::new(store)),
+    }
+}
+
+fn with_readers(
+    mut scan: FileScanConfig,
+    source: &ParquetSource,
+    mut readers: Arc<dyn ParquetFileReaderFactory>,
+    change: Option<FooterChange>,
+) -> Arc<dyn ExecutionPlan> {
+    if let Some(change) = change {
+        readers = Arc::new(ChangedFooters {
+            inner: readers,
+            change,
+        });
+    }
+    let source = source.clone().with_parquet_file_reader_factory(readers);
+    scan.file_source = Arc::new(source);
+    DataSourceExec::from_data_source(scan)
+}
+
+/// A scan of Parquet.
+fn parquet_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<(&FileScanConfig, &ParquetSource)> {
     let scan = plan
         .downcast_ref::<DataSourceExec>()?
         .data_source()
         .downcast_ref::<FileScanConfig>()?;
-    if scan.object_store_url.as_str().starts_with("file:") {
-        return None;
-    }
     Some((scan, scan.file_source().downcast_ref::<ParquetSource>()?))
+}
+
+/// Forgets the footer of another version of a file. Footers are found by size and time, which two versions may share.
+fn forget_other_versions(footers: &FileMetadataCache, file: &ObjectMeta) {
+    let known = footers.get(&file.location);
+    if known.is_some_and(|known| known.meta.e_tag != file.e_tag) {
+        footers.remove(&file.location);
+    }
 }
 
 fn tag_name(file: &PartitionedFile) -> String {
@@ -132,10 +205,8 @@ impl ParquetFileReaderFactory for BlockReaders {
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
         let meta = &file.object_meta;
-        // It goes by size and time, which two versions of one second may share.
-        let known = self.metadata.get(&meta.location);
-        if !self.immutable && known.is_some_and(|known| known.meta.e_tag != meta.e_tag) {
-            self.metadata.remove(&meta.location);
+        if !self.immutable {
+            forget_other_versions(self.metadata.as_ref(), meta);
         }
         let epoch = self.cache.epoch(meta.location.as_ref());
         let cached = Arc::new(AtomicUsize::new(0));

@@ -24,7 +24,10 @@ pub(crate) async fn read_foreign(
     version: Option<u64>,
 ) -> Result<(TableLayout, TableSnapshot)> {
     let folder = TableFolder::new(url.clone(), bucket, path);
-    let state = folder.load(version).await?;
+    let state = match folder.load(version).await {
+        Ok(state) => state,
+        Err(error) => return Err(no_such_version(&folder, url, version, error).await),
+    };
     let schema: Schema =
         state
             .schema()
@@ -48,4 +51,19 @@ pub(crate) async fn read_foreign(
     };
     let snapshot = snapshot::read(&folder, &state, layout.clone(), None).await?;
     Ok((layout, snapshot))
+}
+
+/// The error of a version that the table does not have yet; else the one that came.
+async fn no_such_version(folder: &TableFolder, url: &Url, version: Option<u64>, error: Error) -> Error {
+    let Some(wanted) = version else {
+        return error;
+    };
+    match folder.load(None).await {
+        Ok(newest) if newest.version() < wanted => Error::new(
+            SqlState::InvalidParameterValue,
+            format!("the table in {url} has no version {wanted}"),
+        )
+        .with_hint(format!("Its newest version is {}.", newest.version())),
+        Ok(_) | Err(_) => error,
+    }
 }

@@ -2,7 +2,7 @@
 
 use watershed_core::error::{Error, SqlState};
 
-use super::{MARKER, full, is_full, types};
+use super::{MARKER, full, is_full, with_sql_types};
 
 /// A text or number that could not become a value of another type.
 pub(super) fn from_cast(message: &str) -> Error {
@@ -26,11 +26,19 @@ pub(super) fn from_cast(message: &str) -> Error {
 
 /// Planning errors say what they are in their text alone.
 pub(super) fn from_plan(message: &str) -> Error {
-    if let Some(own) = marked(message)
+    let own = marked(message)
         .or_else(|| without_signature(message))
         .or_else(|| without_common_type(message))
-    {
+        .or_else(|| without_match(message));
+    if let Some(own) = own {
         return own;
+    }
+    if message.contains("get result type for decimal operation") {
+        let error = Error::new(
+            SqlState::NumericValueOutOfRange,
+            "the result of an operation with decimals has more than 38 digits",
+        );
+        return error.with_hint("Cast the operands to decimals with fewer digits, or to DOUBLE.");
     }
     let lower = message.to_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
@@ -41,6 +49,8 @@ pub(super) fn from_plan(message: &str) -> Error {
         "invalid function",
         "unknown function",
         "does not support named",
+        "does not support zero arguments",
+        "but received",
     ]) {
         SqlState::UndefinedFunction
     } else if has(&[
@@ -63,6 +73,7 @@ pub(super) fn from_plan(message: &str) -> Error {
     } else if has(&[
         "coerc",
         "cannot infer common",
+        "cannot automatically convert",
         "type mismatch",
         "cannot cast",
         "requires a boolean",
@@ -151,6 +162,7 @@ pub(super) fn spill_full(message: &str) -> Error {
 pub(super) fn from_internal(message: &str) -> Error {
     marked(message)
         .or_else(|| without_signature(message))
+        .or_else(|| without_match(message))
         .unwrap_or_else(|| Error::internal(tidy(message)))
 }
 
@@ -171,19 +183,21 @@ fn without_signature(message: &str) -> Option<Error> {
             SqlState::UndefinedFunction,
             format!("function {function} does not take arguments of these types"),
         )
-        .with_detail(types::named(reasons.trim().trim_end_matches('.')))
+        .with_detail(with_sql_types(&without_data_types(
+            reasons.trim().trim_end_matches('.'),
+        )))
         .with_hint("Cast the arguments to types that it takes."),
     )
 }
 
-/// A call whose arguments have no type in common, or none that it takes, told with all that was tried: `function
+/// A call whose arguments have no type in common, with all that was tried: `function
 /// 'coalesce' user-defined coercion failed with: … No function matches the given name and argument types
 /// 'coalesce(Date32, Int64)'. …`.
 fn without_common_type(message: &str) -> Option<Error> {
     let (_, rest) = message.split_once("No function matches the given name and argument types '")?;
     let (name, given) = rest.split_once("'.")?.0.split_once('(')?;
-    let given = types::named(given.strip_suffix(')')?);
-    Some(match name {
+    let given = with_sql_types(given.strip_suffix(')')?);
+    let error = match name {
         "make_array" => Error::new(
             SqlState::DatatypeMismatch,
             format!("the elements of an array are of types {given}, which have none in common"),
@@ -194,12 +208,9 @@ fn without_common_type(message: &str) -> Option<Error> {
             format!("the arguments of {name} are of types {given}, which have none in common"),
         )
         .with_hint("Cast them to one type."),
-        _ => Error::new(
-            SqlState::UndefinedFunction,
-            format!("function {name}({given}) does not exist"),
-        )
-        .with_hint("Cast the arguments to types that it takes."),
-    })
+        _ => return None,
+    };
+    Some(error)
 }
 
 /// A pattern that is no regular expression, which is told over several lines, the last of which says why.
@@ -217,6 +228,64 @@ pub(super) fn no_pattern(message: &str) -> Option<Error> {
         Some(why) => error.with_detail(why.trim_end()),
         None => error,
     })
+}
+
+/// A text without ` (DataType: …)`, which repeats a type.
+fn without_data_types(text: &str) -> String {
+    let mut parts = text.split(" (DataType: ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut depth = 1_usize;
+        let end = part.find(|sign| {
+            match sign {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        });
+        out.push_str(end.and_then(|end| part.get(end + 1..)).unwrap_or_default());
+    }
+    out
+}
+
+/// A call that a function does not take. DataFusion tells it with signatures in its own words.
+fn without_match(message: &str) -> Option<Error> {
+    const CALL: &str = "No function matches the given name and argument types '";
+    const NO_TEXT: &str = "Unavailable default cast for native type String from physical type ";
+    if let Some((_, kind)) = message.split_once(NO_TEXT) {
+        let kind = kind.lines().next().unwrap_or(kind);
+        let kind = kind.split(". No function").next().unwrap_or(kind);
+        let kind = with_sql_types(kind.trim_end_matches('.'));
+        return Some(
+            Error::new(
+                SqlState::UndefinedFunction,
+                format!("the function does not take an argument of the type {kind}"),
+            )
+            .with_hint("Cast the argument to a type that it takes."),
+        );
+    }
+    let (reason, rest) = message.split_once(CALL)?;
+    let (call, _) = rest
+        .split_once("'. You might")
+        .or_else(|| rest.split_once("'.\n"))
+        .or_else(|| rest.rsplit_once('\''))?;
+    let error = Error::new(
+        SqlState::UndefinedFunction,
+        format!("function {} does not exist", with_sql_types(call)),
+    )
+    .with_hint("Give it as many arguments as it takes, of types that it takes.");
+    let reason = reason
+        .rsplit_once("Error during planning: ")
+        .map_or(reason, |(_, reason)| reason);
+    let reason = reason
+        .rsplit_once("Execution error: ")
+        .map_or(reason, |(_, reason)| reason);
+    let reason = reason.trim().trim_end_matches('.');
+    match reason.is_empty() || reason.contains("ignature") || reason.contains("oerc") {
+        true => Some(error),
+        false => Some(error.with_detail(tidy(reason))),
+    }
 }
 
 /// Reads what [`super::portable`] wrote.
@@ -289,19 +358,20 @@ pub(super) fn without_dump(message: &str) -> String {
 /// A library's message in our form: one that starts lower case, without a full stop at the end,
 /// without asking the reader to file a bug elsewhere.
 pub(super) fn tidy(message: &str) -> String {
+    let message = with_sql_types(&without_data_types(message));
     let text = message
         .split("\n\nbacktrace:")
         .next()
-        .unwrap_or(message)
+        .unwrap_or(&message)
         .split("This issue was likely caused by a bug in DataFusion")
         .next()
-        .unwrap_or(message)
+        .unwrap_or(&message)
         .trim()
         .trim_end_matches('.')
         .trim_start_matches("Error during planning: ")
         .trim_start_matches("Execution error: ")
         .trim_start_matches("Arrow error: ");
-    let text = types::named(text);
+    let text = text.to_owned();
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
         // An acronym or a name stays as it is.

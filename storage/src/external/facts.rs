@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics, Result as DataFusionResult, ScalarValue, Statistics};
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::SessionState;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -16,8 +16,10 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics as ChunkStatistics;
 use watershed_core::error::{Error, Result, SqlState};
 
+use super::fixed;
 use super::memory::{Columns, Memory, Version};
 use super::place::Place;
+use crate::blocks::FooterChange;
 use crate::error::{from_datafusion, into_datafusion};
 
 /// Files that are looked into at a time.
@@ -28,6 +30,10 @@ const AT_A_TIME: usize = 32;
 pub(super) struct FileFacts {
     /// The file's own columns, with the types that the reader gives them.
     pub(super) schema: SchemaRef,
+    /// The columns with the types that their values mean: texts where the reader gives the bytes of UUIDs.
+    pub(super) meant: SchemaRef,
+    /// How its footer is changed for the reader.
+    pub(super) change: Option<FooterChange>,
     /// Of the file's own columns and types. What is exact here is exact.
     pub(super) statistics: Statistics,
 }
@@ -38,12 +44,18 @@ impl Columns for FileFacts {
     }
 }
 
+/// What the files of one folder mostly have in common, held once then.
+struct Common {
+    schema: SchemaRef,
+    meant: SchemaRef,
+    change: Option<FooterChange>,
+}
+
 static REMEMBERED: LazyLock<Memory<FileFacts>> = LazyLock::new(Memory::new);
 
 /// The facts of all files of a place, in their order.
 pub(super) async fn of_files(place: &Place, state: &SessionState) -> Result<Vec<Arc<FileFacts>>> {
-    // Files of one folder mostly have the same columns, which are held once then.
-    let common: Mutex<Option<SchemaRef>> = Mutex::new(None);
+    let common: Mutex<Option<Common>> = Mutex::new(None);
     let mut all = Vec::with_capacity(place.files.len());
     for some in place.files.chunks(16 * AT_A_TIME) {
         let some: Vec<_> = some
@@ -60,7 +72,7 @@ async fn of_file(
     place: &Place,
     file: &ObjectMeta,
     state: &SessionState,
-    common: &Mutex<Option<SchemaRef>>,
+    common: &Mutex<Option<Common>>,
 ) -> Result<Arc<FileFacts>> {
     let version = Version::of(place, file, "");
     if let Some(known) = REMEMBERED.get(&version) {
@@ -75,7 +87,7 @@ async fn read(
     store: &dyn ObjectStore,
     file: &ObjectMeta,
     state: &SessionState,
-    common: &Mutex<Option<SchemaRef>>,
+    common: &Mutex<Option<Common>>,
 ) -> Result<FileFacts> {
     let failed = |error: datafusion::error::DataFusionError| {
         let error = from_datafusion(error);
@@ -97,27 +109,59 @@ async fn read(
         .with_file_metadata_cache(Some(state.runtime_env().cache_manager.get_file_metadata_cache()))
         .with_metadata_size_hint(state.config_options().execution.parquet.metadata_size_hint)
         .with_coerce_int96(Some(TimeUnit::Microsecond));
-    let footer = async { Ok((reader.fetch_metadata().await?, reader.fetch_schema().await?)) };
-    // The reader panics at some lengths that a damaged footer has.
-    let footer = AssertUnwindSafe(footer).catch_unwind().await;
-    let footer = footer.unwrap_or_else(|_| {
+    let metadata = guarded(reader.fetch_metadata()).await.map_err(failed)?;
+    let mut change = FooterChange::of_types(&metadata);
+    let mut found = match change {
+        Some(change) => change.schema(&metadata),
+        None => guarded(reader.fetch_schema()).await,
+    };
+    if found.is_err()
+        && let Ok(without) = FooterChange::WithoutHints.schema(&metadata)
+    {
+        found = Ok(without);
+        change = Some(FooterChange::WithoutHints);
+    }
+    let schema: SchemaRef = Arc::new(found.map_err(failed)?);
+    let meant = fixed::meant(metadata.file_metadata().schema_descr(), &schema);
+    let (schema, meant) = {
+        let mut common = common.lock();
+        match &*common {
+            Some(known)
+                if known.schema.fields() == schema.fields()
+                    && known.meant.fields() == meant.fields()
+                    && known.change == change =>
+            {
+                (Arc::clone(&known.schema), Arc::clone(&known.meant))
+            }
+            Some(_) => (schema, meant),
+            None => {
+                *common = Some(Common {
+                    schema: Arc::clone(&schema),
+                    meant: Arc::clone(&meant),
+                    change,
+                });
+                (schema, meant)
+            }
+        }
+    };
+    let statistics = statistics(&metadata, &schema, file.size)?;
+    Ok(FileFacts {
+        schema,
+        meant,
+        change,
+        statistics,
+    })
+}
+
+/// The reader panics at some lengths that a damaged footer has, and at types that Arrow does not have.
+async fn guarded<T>(reading: impl Future<Output = DataFusionResult<T>>) -> DataFusionResult<T> {
+    let read = AssertUnwindSafe(reading).catch_unwind().await;
+    read.unwrap_or_else(|_| {
         Err(into_datafusion(Error::new(
             SqlState::DataCorrupted,
             "its footer is damaged",
         )))
-    });
-    let (metadata, schema) = footer.map_err(failed)?;
-    let mut schema: SchemaRef = Arc::new(schema);
-    {
-        let mut common = common.lock();
-        match &*common {
-            Some(known) if known.fields() == schema.fields() => schema = Arc::clone(known),
-            Some(_) => {}
-            None => *common = Some(Arc::clone(&schema)),
-        }
-    }
-    let statistics = statistics(&metadata, &schema, file.size)?;
-    Ok(FileFacts { schema, statistics })
+    })
 }
 
 fn statistics(metadata: &ParquetMetaData, schema: &SchemaRef, size: u64) -> Result<Statistics> {

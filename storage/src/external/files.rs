@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::{Session, TableProvider};
@@ -11,7 +11,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{
     ColumnStatistics, DFSchema, Result, ScalarValue, Statistics, internal_datafusion_err, project_schema,
 };
-use datafusion::config::TableParquetOptions;
+use datafusion::config::{ConfigOptions, TableParquetOptions};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
@@ -21,8 +21,8 @@ use datafusion::execution::SessionState;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{Partitioning, PhysicalExpr};
+use datafusion::physical_expr::expressions::{CastExpr, Column, lit};
+use datafusion::physical_expr::{Partitioning, PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -33,7 +33,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::place::Place;
 use super::text::{TextFormat, TextSource};
-use crate::blocks::with_tags;
+use crate::blocks::{FooterChange, with_tags};
 use crate::table::{ScanLog, ScanReport, deal, has_subquery, unqualified};
 
 /// A table over files at the moment at which the statement looked.
@@ -66,8 +66,11 @@ pub(super) enum Format {
 /// Files that are read by one scan.
 #[derive(Debug)]
 pub(super) struct FileClass {
-    /// The columns that lie in files, in the table's order, with the names that the files have.
+    /// The columns that lie in files, in the table's order, with the names that the files have and the types that
+    /// they are scanned as.
     pub(super) schema: SchemaRef,
+    /// How the reader takes the files' footers.
+    pub(super) change: Option<FooterChange>,
     pub(super) files: Vec<DataFile>,
 }
 
@@ -196,7 +199,7 @@ impl FilesTable {
         let target = state.config().target_partitions();
         let (source, min_bytes): (Arc<dyn FileSource>, u64) = match &self.format {
             Format::Parquet => (
-                Arc::new(parquet(table, state)),
+                Arc::new(parquet(table, class.change, state)),
                 options.optimizer.repartition_file_min_size as u64,
             ),
             // Where a row begins is known only to who has read all before it.
@@ -220,21 +223,35 @@ impl FilesTable {
             .with_projection_indices(Some(projected))?
             .build();
         let scan = with_tags(DataSourceExec::from_data_source(config));
-        self.renamed(scan, projection)
+        self.converted(scan, projection, state.config().options())
     }
 
-    /// The columns with the names that the table gives them.
-    fn renamed(&self, scan: Arc<dyn ExecutionPlan>, projection: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
-        let names = projection.iter().map(|place| self.schema.field(*place).name());
+    /// The columns with the names and types that the table gives them.
+    fn converted(
+        &self,
+        scan: Arc<dyn ExecutionPlan>,
+        projection: &[usize],
+        options: &Arc<ConfigOptions>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let wanted = projection.iter().map(|place| self.schema.field(*place));
         let found = scan.schema();
-        if found.fields().iter().map(|field| field.name()).eq(names.clone()) {
+        let kinds = |fields: &mut dyn Iterator<Item = &Field>| -> Vec<_> {
+            fields
+                .map(|field| (field.name().clone(), field.data_type().clone()))
+                .collect()
+        };
+        let mut of_scan = found.fields().iter().map(AsRef::as_ref);
+        if kinds(&mut of_scan) == kinds(&mut wanted.clone()) {
             return Ok(scan);
         }
-        let exprs: Vec<(Arc<dyn PhysicalExpr>, String)> = names
-            .zip(found.fields())
+        let exprs = wanted
             .enumerate()
-            .map(|(place, (name, field))| (Arc::new(Column::new(field.name(), place)) as _, name.clone()))
-            .collect();
+            .map(|(place, field)| {
+                let column = Arc::new(Column::new(found.field(place).name(), place));
+                let expr = conversion(column, &found, field.data_type(), options)?;
+                Ok((expr, field.name().clone()))
+            })
+            .collect::<Result<Vec<(Arc<dyn PhysicalExpr>, String)>>>()?;
         Ok(Arc::new(ProjectionExec::try_new(exprs, scan)?))
     }
 }
@@ -276,11 +293,43 @@ fn merged(files: &[PartitionedFile], schema: &Schema) -> Result<Statistics> {
     Statistics::try_merge_iter(files.iter().filter_map(|file| file.statistics.as_deref()), schema)
 }
 
-fn parquet(table: TableSchema, state: &dyn Session) -> ParquetSource {
+/// A column of a scan as a type that the scan does not give.
+fn conversion(
+    column: Arc<Column>,
+    schema: &Schema,
+    wanted: &DataType,
+    options: &Arc<ConfigOptions>,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let found = schema.field(column.index()).data_type();
+    if found == wanted {
+        return Ok(column);
+    }
+    let call = |name: &str, args: Vec<Arc<dyn PhysicalExpr>>| -> Result<Arc<dyn PhysicalExpr>> {
+        let function = crate::functions::named(name)?;
+        let call = ScalarFunctionExpr::try_new(function, args, schema, Arc::clone(options))?;
+        Ok(Arc::new(call))
+    };
+    let expr = match (found, wanted) {
+        (DataType::Date32, DataType::Timestamp(..)) => {
+            let zone = options.execution.time_zone.as_deref().unwrap_or("UTC");
+            call("instant_from_local", vec![column, lit(zone)])?
+        }
+        _ => call("values_of_bytes", vec![column])?,
+    };
+    if expr.data_type(schema)? == *wanted {
+        return Ok(expr);
+    }
+    Ok(Arc::new(CastExpr::new(expr, wanted.clone(), None)))
+}
+
+fn parquet(table: TableSchema, change: Option<FooterChange>, state: &dyn Session) -> ParquetSource {
     let mut options = TableParquetOptions::new();
     options.global = state.config_options().execution.parquet.clone();
     // Nanoseconds of 64 bits end in 2262, and some writers mean "never" by the year 9999.
     options.global.coerce_int96 = Some("us".to_owned());
+    if let Some(change) = change {
+        change.note(&mut options);
+    }
     let hint = options.global.metadata_size_hint;
     let source = ParquetSource::new(table).with_table_parquet_options(options);
     match hint {

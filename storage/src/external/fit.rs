@@ -62,12 +62,18 @@ pub(super) fn fits(file: &DataType, declared: &DataType) -> bool {
         ) => {
             // Structs are matched by name only where the kind of list stays.
             let same = matches!(file, DataType::List(_));
-            fits(found.data_type(), wanted.data_type())
+            nested_fits(found.data_type(), wanted.data_type())
                 && (same || found.data_type() == wanted.data_type() || !has_struct(wanted.data_type()))
         }
         (DataType::Struct(found), DataType::Struct(wanted)) => fields_fit(found, wanted),
         _ => false,
     }
+}
+
+/// Within lists and structs nothing makes the zone's midnight of a date.
+fn nested_fits(file: &DataType, declared: &DataType) -> bool {
+    let is_date = matches!(file, DataType::Date32 | DataType::Date64);
+    fits(file, declared) && !(is_date && matches!(declared, DataType::Timestamp(..)))
 }
 
 /// Fields are matched by name, and those that a file lacks are NULL. Without a common one, all would be.
@@ -76,7 +82,7 @@ fn fields_fit(found: &Fields, wanted: &Fields) -> bool {
     for field in wanted {
         if let Some((_, known)) = found.find(field.name()) {
             common += 1;
-            if !fits(known.data_type(), field.data_type()) {
+            if !nested_fits(known.data_type(), field.data_type()) {
                 return false;
             }
         }

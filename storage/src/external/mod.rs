@@ -7,6 +7,7 @@
 mod facts;
 mod files;
 mod fit;
+mod fixed;
 mod format;
 mod glob;
 mod hive;
@@ -30,6 +31,7 @@ use watershed_core::error::{Error, Result};
 use crate::layout::{Column, ColumnType};
 
 pub(crate) use files::{FilesTable, digest};
+pub(crate) use fixed::values_of_bytes;
 pub use open::{check, open};
 pub(crate) use text::TextSource;
 

@@ -19,6 +19,7 @@ use super::place::Place;
 use super::shape::{self, field_of};
 use super::text::{self, TextFormat};
 use super::{ExternalFormat, ExternalTable};
+use crate::blocks::FooterChange;
 use crate::delta::{self, partition_statistics};
 use crate::layout::Column;
 use crate::table::{ScanLog, ShardedTable};
@@ -189,6 +190,7 @@ impl Chosen {
 /// Files by class, whose partition values are not known yet.
 struct Unplaced {
     schema: SchemaRef,
+    change: Option<FooterChange>,
     /// Of each file, its place in the listing and the statistics of its columns.
     files: Vec<(usize, Statistics)>,
 }
@@ -212,6 +214,7 @@ impl Unplaced {
         FileClass {
             files: files.collect(),
             schema: self.schema,
+            change: self.change,
         }
     }
 }
@@ -245,6 +248,7 @@ async fn parquet(
             Unplaced {
                 files: files.collect(),
                 schema: Arc::clone(&class.schema),
+                change: class.change,
             }
         })
         .collect();
@@ -340,6 +344,7 @@ async fn of_text(
             .map(|(index, file)| (index, unknown_statistics(file.size, fields.len())))
             .collect(),
         schema: Arc::new(Schema::new(fields.clone())),
+        change: None,
     };
     Ok((vec![class], fields, Format::Text(format)))
 }

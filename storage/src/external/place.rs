@@ -1,5 +1,6 @@
 //! Where an external table lies: a file, a folder or a pattern, on this machine or in a bucket.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use datafusion::execution::SessionState;
@@ -52,12 +53,15 @@ impl Place {
     /// Finds what `location` names: a path, or a `file://` or `s3://` URL. Names that look like patterns are
     /// patterns unless there is something of that very name.
     pub(super) async fn find(location: &str, state: &SessionState) -> Result<Self> {
-        let place = match Self::look(location, state).await {
+        let mut place = match Self::look(location, state).await {
             Err(error) if error.code() == SqlState::IoError && is_pattern(location) => {
                 Self::matching(location, state).await?
             }
             found => found?,
         };
+        if place.url.scheme() == "file" {
+            place.files = with_changes(place.files).await?;
+        }
         forget_others(&place.files, &state.runtime_env().cache_manager);
         Ok(place)
     }
@@ -200,6 +204,26 @@ impl Place {
         }
         self
     }
+}
+
+/// Adds the time of the last change to the tags of files of this machine. Their size and time of writing may be those
+/// of another content: who writes a file can set these, but not the time of the change.
+async fn with_changes(mut files: Vec<ObjectMeta>) -> Result<Vec<ObjectMeta>> {
+    let tagged = tokio::task::spawn_blocking(move || {
+        for file in &mut files {
+            let path = std::path::Path::new("/").join(file.location.as_ref());
+            // A file that is gone by now fails when it is read.
+            let Ok(found) = std::fs::metadata(&path) else {
+                continue;
+            };
+            let tag = file.e_tag.take().unwrap_or_default();
+            file.e_tag = Some(format!("{tag}-{}.{:09}", found.ctime(), found.ctime_nsec()));
+        }
+        files
+    });
+    tagged
+        .await
+        .map_err(|error| Error::internal("looking at files failed").with_detail(error.to_string()))
 }
 
 /// The folder of a Delta table's log.

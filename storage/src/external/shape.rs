@@ -11,6 +11,7 @@ use super::facts::FileFacts;
 use super::fit::fits;
 use super::names::places;
 use super::unify::widened_types;
+use crate::blocks::FooterChange;
 use crate::layout::{Column, ColumnType};
 
 /// A column as queries see it. It may be NULL whatever its declaration says: nothing keeps others from writing
@@ -37,7 +38,7 @@ pub(super) fn inferred(files: &[ObjectMeta], facts: &[Arc<FileFacts>]) -> Result
         }
         seen = Some(&facts.schema);
         unique(file, &facts.schema)?;
-        let fields = facts.schema.fields();
+        let fields = facts.meant.fields();
         let of_file = places(
             found.iter().map(|(name, ..)| name.as_str()),
             fields.iter().map(|field| field.name().as_str()),
@@ -86,16 +87,21 @@ fn unique(file: &ObjectMeta, schema: &Schema) -> Result<()> {
     }
 }
 
-/// Files whose columns have the same names.
+/// Files whose columns have the same names and are read alike.
 pub(super) struct Class {
-    /// The table's columns that lie in files, with the files' names of them.
+    /// The table's columns that lie in files, with the files' names of them, and with the type that they are scanned
+    /// as where the scan itself does not give the table's type.
     pub(super) schema: SchemaRef,
+    pub(super) change: Option<FooterChange>,
     /// By column of the table, the column of the file; by file.
     pub(super) files: Vec<(usize, Arc<Vec<Option<usize>>>)>,
 }
 
 /// The class of a file, and the place in the file of each column.
 type Placed = (usize, Arc<Vec<Option<usize>>>);
+
+/// The names of columns in files, what they are scanned as instead of the table's types, and how footers are changed.
+type Reading<'a> = (Vec<&'a str>, Vec<Option<DataType>>, Option<FooterChange>);
 
 /// The files by the names of their columns. Each file has been checked: what it holds can be read as the table's
 /// columns.
@@ -106,7 +112,7 @@ pub(super) fn classes(
     facts: &[Arc<FileFacts>],
 ) -> Result<Vec<Class>> {
     let mut classes: Vec<Class> = Vec::new();
-    let mut by_names: HashMap<Vec<&str>, usize> = HashMap::new();
+    let mut by_reading: HashMap<Reading<'_>, usize> = HashMap::new();
     let mut by_schema: HashMap<*const Schema, Placed> = HashMap::new();
     let mut known = vec![false; fields.len()];
     for (index, (file, facts)) in files.iter().zip(facts).enumerate() {
@@ -119,24 +125,38 @@ pub(super) fn classes(
                     found.iter().map(|field| field.name().as_str()),
                 )
                 .map_err(|error| error.with_detail(format!("file {}", file.location)))?;
-                for ((field, place), known) in fields.iter().zip(&of_file).zip(&mut known) {
+                let mut scanned = vec![None; fields.len()];
+                for (index, (field, place)) in fields.iter().zip(&of_file).enumerate() {
                     let Some(place) = place else { continue };
-                    *known = true;
-                    check(file, field, found[*place].data_type())?;
+                    known[index] = true;
+                    let (read, meant) = (found[*place].data_type(), facts.meant.field(*place).data_type());
+                    scanned[index] = scanned_as(read, meant, field.data_type());
+                    // What a file declares as bytes may be read as the bytes that it has.
+                    let kind = match scanned[index] {
+                        Some(_) => meant,
+                        None => read,
+                    };
+                    check(file, field, kind)?;
                 }
                 let names: Vec<&str> = fields
                     .iter()
                     .zip(&of_file)
                     .map(|(field, place)| place.map_or(field.name(), |place| found[place].name()).as_str())
                     .collect();
-                let renamed: Vec<Field> = fields
+                let in_files: Vec<Field> = fields
                     .iter()
                     .zip(&names)
-                    .map(|(field, name)| field.clone().with_name(*name))
+                    .zip(&scanned)
+                    .map(|((field, name), scanned)| {
+                        let kind = scanned.as_ref().unwrap_or(field.data_type());
+                        field.clone().with_name(*name).with_data_type(kind.clone())
+                    })
                     .collect();
-                let class = *by_names.entry(names).or_insert_with(|| {
+                let reading = (names, scanned, facts.change);
+                let class = *by_reading.entry(reading).or_insert_with(|| {
                     classes.push(Class {
-                        schema: Arc::new(Schema::new(renamed)),
+                        schema: Arc::new(Schema::new(in_files)),
+                        change: facts.change,
                         files: Vec::new(),
                     });
                     classes.len() - 1
@@ -159,6 +179,20 @@ pub(super) fn classes(
         ));
     }
     Ok(classes)
+}
+
+/// What a column is scanned as, to be converted above the scan; none where the scan gives the table's type itself.
+fn scanned_as(read: &DataType, meant: &DataType, wanted: &DataType) -> Option<DataType> {
+    if read != meant {
+        // It may be declared as the bytes that it is stored as.
+        let as_bytes = ColumnType::from_arrow(read).is_some_and(|bytes| bytes.arrow() == *wanted);
+        return (!as_bytes).then(|| read.clone());
+    }
+    // A date is the midnight of the session's zone, which the reader does not know.
+    match (read, wanted) {
+        (DataType::Date32 | DataType::Date64, DataType::Timestamp(..)) => Some(DataType::Date32),
+        _ => None,
+    }
 }
 
 fn check(file: &ObjectMeta, field: &Field, found: &DataType) -> Result<()> {

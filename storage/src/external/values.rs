@@ -97,10 +97,10 @@ fn usual_form<'a>(text: &'a str, kind: &DataType) -> Cow<'a, str> {
     {
         return digits.into();
     }
-    if let (DataType::Decimal128(..), Some(plain)) = (kind, trimmed.strip_prefix('+')) {
-        return plain.into();
+    match kind {
+        DataType::Decimal128(..) => crate::casts::usual_decimal(trimmed),
+        _ => trimmed.into(),
     }
-    trimmed.into()
 }
 
 /// The digits of a number that is whole although it is written with a point or an exponent.

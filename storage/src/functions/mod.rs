@@ -3,9 +3,11 @@
 //! that has a name of DataFusion's replaces it.
 
 mod as_cast;
+mod bytes;
 mod collected;
 pub(crate) mod function;
 pub(crate) mod interval;
+mod json;
 pub(crate) mod list_length;
 mod list_sum;
 mod moments;
@@ -17,6 +19,7 @@ mod time;
 pub(crate) mod type_name;
 mod width_bucket;
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::common::{Result, exec_datafusion_err};
@@ -51,8 +54,34 @@ pub fn named(name: &str) -> Result<Arc<ScalarUDF>> {
         .ok_or_else(|| exec_datafusion_err!("function {name} is missing"))
 }
 
+/// Functions of libraries that give what no client takes: unions, and places in files that plans lose.
+const NOT_CALLED: [&str; 5] = [
+    "file_row_index",
+    "json_from_scalar",
+    "json_get",
+    "json_union_to_text",
+    "scalar_to_json",
+];
+
+/// Whether statements do not call a function: it stands in plans, in the place of an operator or a cast, or gives what no
+/// client takes.
+pub fn is_of_plans(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let casts = crate::casts::functions().map(|function| function.name().to_owned());
+        let others = NOT_CALLED.map(str::to_owned);
+        crate::numbers::of_plans().chain(casts).chain(others).collect()
+    });
+    NAMES.contains(name)
+}
+
 static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let lists = [time::udfs(), interval::udfs(), pattern::udfs().into()];
+    let lists = [
+        time::udfs(),
+        interval::udfs(),
+        json::udfs(),
+        pattern::udfs().into(),
+        bytes::udfs(),
+    ];
     let others = [
         Arc::new(list_sum::array_sum()),
         list_length::list_length(),
@@ -60,6 +89,8 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         type_name::pg_type_of(),
         type_name::type_of(),
         width_bucket::width_bucket(),
+        Arc::new(crate::external::values_of_bytes()),
     ];
-    lists.into_iter().flatten().map(Arc::new).chain(others).collect()
+    let own = lists.into_iter().flatten().map(Arc::new);
+    own.chain(others).chain(crate::casts::functions()).collect()
 });

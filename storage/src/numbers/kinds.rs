@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 
 /// Functions that compute in floats.
 pub(super) const FLOAT_FUNCTIONS: &[&str] = &[
@@ -88,4 +88,16 @@ fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
         true => Some(DataType::Float64),
         false => type_union_resolution(&[a.clone(), b.clone()]),
     }
+}
+
+/// Gives NULLs of no type that of a DOUBLE. DataFusion has no average of no type.
+pub(super) fn typed_nulls(args: &mut [Expr], schema: &DFSchema) -> bool {
+    let mut changed = false;
+    for arg in args {
+        if kind_of(arg, schema).is_some_and(|kind| kind.is_null()) {
+            *arg = cast(std::mem::take(arg), DataType::Float64);
+            changed = true;
+        }
+    }
+    changed
 }

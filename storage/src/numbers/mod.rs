@@ -16,6 +16,7 @@ pub(crate) mod exprs;
 mod extremes;
 mod floats;
 mod groups;
+mod in_micros;
 mod instants;
 mod keys;
 mod kinds;
@@ -42,6 +43,7 @@ use datafusion::logical_expr::AggregateUDF;
 use datafusion::optimizer::Analyzer;
 use watershed_core::error::{Error, SqlState};
 
+use crate::casts::CastsOfText;
 use crate::error::into_datafusion;
 use crate::session::lists::OneFormOfLists;
 
@@ -57,6 +59,7 @@ pub(crate) fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
     rules.insert(1, Arc::new(types::NumericTypes));
     rules.insert(2, Arc::new(OneFormOfLists));
     rules.push(Arc::new(rounding::PinnedRounding));
+    rules.push(Arc::new(CastsOfText));
     rules.push(Arc::new(narrow::NarrowFloats));
     rules.push(Arc::new(arithmetic::CheckedArithmetic));
     rules.push(Arc::new(keys::FloatKeys));
@@ -88,6 +91,15 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
         state.register_udaf(Arc::new(function))?;
     }
     Ok(())
+}
+
+/// The names of the functions that stand in plans in the places of operators and casts.
+pub(crate) fn of_plans() -> impl Iterator<Item = String> {
+    let others = [floats::function(), whole::function()];
+    let all = arithmetic::functions()
+        .chain(instants::functions())
+        .chain(narrow::functions());
+    all.chain(others).map(|function| function.name().to_owned())
 }
 
 /// The error of a result that its type cannot hold.

@@ -21,7 +21,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::kinds::{FLOAT_FUNCTIONS, UNITING_FUNCTIONS, kind_of};
+use super::kinds::{FLOAT_FUNCTIONS, UNITING_FUNCTIONS, kind_of, typed_nulls};
 use super::nested::is_nested;
 use super::{arithmetic, exprs, unions, whole, within};
 
@@ -187,7 +187,8 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Ok(Transformed::new_transformed(expr, changed))
         }
         Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
-            let changed = arguments(func.name(), &mut params.args, schema);
+            let nulls = func.name() == "avg" && typed_nulls(&mut params.args, schema);
+            let changed = arguments(func.name(), &mut params.args, schema) | nulls;
             let expr = Expr::AggregateFunction(AggregateFunction { func, params });
             Ok(Transformed::new_transformed(expr, changed))
         }

@@ -1,8 +1,8 @@
-//! Comparisons of a file's instants with literals of a finer unit.
+//! Instants of files: in their own unit where they are compared with literals, in microseconds elsewhere.
 //!
-//! A table's instants are microseconds, while a file's may be milliseconds or seconds. DataFusion takes the cast
-//! off the column and puts it on the literal, which cuts the literal's last digits. Here such comparisons are
-//! written over the file's own unit, so that they are exact and statistics can still be asked.
+//! A table's instants are microseconds, while a file's may be of any unit. DataFusion takes the cast off the column and
+//! puts it on the literal, which cuts the literal's last digits. Here such comparisons are written over the file's own
+//! unit, so that they are exact and statistics can still be asked. Elsewhere [`InMicros`] converts the values.
 
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 use datafusion::physical_plan::ExecutionPlan;
+
+use super::in_micros::InMicros;
 
 /// The plan with scans of Parquet that compare instants exactly. How a scan adapts to its files does not travel
 /// with plans, so that each process calls this for what it runs.
@@ -58,6 +60,9 @@ impl PhysicalExprAdapter for Adapter {
     fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
         let expr = self.inner.rewrite(expr)?;
         expr.transform_up(|expr| {
+            if let Some(instants) = in_micros(&expr, &self.file)? {
+                return Ok(Transformed::yes(instants));
+            }
             Ok(match exact(&expr, &self.file) {
                 Some(exact) => Transformed::yes(exact),
                 None => Transformed::no(expr),
@@ -67,37 +72,100 @@ impl PhysicalExprAdapter for Adapter {
     }
 }
 
-/// A comparison of a cast column with a literal that its own unit does not hold, as one that is exact.
+/// A cast of a file's instants to those of a table, as a conversion that rounds.
+fn in_micros(expr: &Arc<dyn PhysicalExpr>, file: &SchemaRef) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+    let Some(cast) = expr.downcast_ref::<CastExpr>() else {
+        return Ok(None);
+    };
+    let column = cast.expr();
+    let (from, to) = (column.data_type(file)?, expr.data_type(file)?);
+    let converted = InMicros::kind(&from);
+    if column.is::<InMicros>() || converted == from || InMicros::kind(&to) != to {
+        return Ok(None);
+    }
+    let instants = Arc::new(InMicros::new(Arc::clone(column)));
+    if converted == to {
+        return Ok(Some(instants));
+    }
+    Ok(Some(Arc::clone(expr).with_new_children(vec![instants])?))
+}
+
+/// A comparison of a file's instants with a literal, over the file's unit.
 fn exact(expr: &Arc<dyn PhysicalExpr>, file: &SchemaRef) -> Option<Arc<dyn PhysicalExpr>> {
     let comparison = expr.downcast_ref::<BinaryExpr>()?;
     let sides = [
         (comparison.left(), *comparison.op(), comparison.right()),
         (comparison.right(), comparison.op().swap()?, comparison.left()),
     ];
-    sides.into_iter().find_map(|(cast, op, literal)| {
-        let cast = cast.downcast_ref::<CastExpr>()?;
+    sides.into_iter().find_map(|(instants, op, literal)| {
+        let column = instants.downcast_ref::<InMicros>()?.of();
         let literal = literal.downcast_ref::<Literal>()?;
-        let column = cast.expr();
         let DataType::Timestamp(unit, zone) = column.data_type(file).ok()? else {
             return None;
         };
         let (value, of) = instant(literal.value())?;
-        let ratio = per_second(of) / per_second(unit);
-        if ratio <= 1 || value.rem_euclid(ratio) == 0 {
-            return None;
-        }
-        let instant = |value: i64| lit(timestamp(value, unit, zone.clone()));
-        let (op, right) = match op {
-            Operator::Lt | Operator::LtEq => (Operator::LtEq, instant(value.div_euclid(ratio))),
-            Operator::Gt | Operator::GtEq => (Operator::Gt, instant(value.div_euclid(ratio))),
-            // False of all but NULL, and true of all but NULL.
-            Operator::Eq => (Operator::Lt, instant(i64::MIN)),
-            Operator::NotEq => (Operator::GtEq, instant(i64::MIN)),
-            Operator::IsDistinctFrom => return Some(lit(true)),
-            Operator::IsNotDistinctFrom => return Some(lit(false)),
-            _ => return None,
+        let compare = |op, value: i64| -> Arc<dyn PhysicalExpr> {
+            let instant = lit(timestamp(value, unit, zone.clone()));
+            Arc::new(BinaryExpr::new(Arc::clone(column), op, instant))
         };
-        Some(Arc::new(BinaryExpr::new(Arc::clone(column), op, right)) as Arc<dyn PhysicalExpr>)
+        let (ours, literals) = (per_second(unit), per_second(of));
+        match ours > literals {
+            true => compared_with_rounded(op, value, ours / literals, compare),
+            false => compared_with_finer(op, value, literals / ours, compare),
+        }
+    })
+}
+
+/// Of values that are rounded by `ratio`, a half up.
+fn compared_with_rounded(
+    op: Operator,
+    value: i64,
+    ratio: i64,
+    compare: impl Fn(Operator, i64) -> Arc<dyn PhysicalExpr>,
+) -> Option<Arc<dyn PhysicalExpr>> {
+    let middle = value.checked_mul(ratio)?;
+    // What is rounded to the value is at least the first, and less than the second.
+    let (low, high) = (middle.checked_sub(ratio / 2)?, middle.checked_add(ratio / 2)?);
+    let both = |left, op, right| -> Arc<dyn PhysicalExpr> { Arc::new(BinaryExpr::new(left, op, right)) };
+    Some(match op {
+        Operator::Lt => compare(Operator::Lt, low),
+        Operator::LtEq => compare(Operator::Lt, high),
+        Operator::Gt => compare(Operator::GtEq, high),
+        Operator::GtEq => compare(Operator::GtEq, low),
+        Operator::Eq => both(
+            compare(Operator::GtEq, low),
+            Operator::And,
+            compare(Operator::Lt, high),
+        ),
+        Operator::NotEq => both(
+            compare(Operator::Lt, low),
+            Operator::Or,
+            compare(Operator::GtEq, high),
+        ),
+        _ => return None,
+    })
+}
+
+/// Of a literal whose unit is as fine as the column's, or `ratio` times finer.
+fn compared_with_finer(
+    op: Operator,
+    value: i64,
+    ratio: i64,
+    compare: impl Fn(Operator, i64) -> Arc<dyn PhysicalExpr>,
+) -> Option<Arc<dyn PhysicalExpr>> {
+    let whole = value.div_euclid(ratio);
+    if value.rem_euclid(ratio) == 0 {
+        return op.supports_propagation().then(|| compare(op, whole));
+    }
+    Some(match op {
+        Operator::Lt | Operator::LtEq => compare(Operator::LtEq, whole),
+        Operator::Gt | Operator::GtEq => compare(Operator::Gt, whole),
+        // False of all but NULL, and true of all but NULL.
+        Operator::Eq => compare(Operator::Lt, i64::MIN),
+        Operator::NotEq => compare(Operator::GtEq, i64::MIN),
+        Operator::IsDistinctFrom => lit(true),
+        Operator::IsNotDistinctFrom => lit(false),
+        _ => return None,
     })
 }
 
@@ -137,31 +205,37 @@ mod tests {
 
     use super::*;
 
-    fn adapted(op: Operator, micros: i64) -> Option<(Operator, i64)> {
+    fn adapted(op: Operator, unit: TimeUnit, micros: i64) -> String {
         let schema = |unit| {
             let kind = DataType::Timestamp(unit, Some("UTC".into()));
             Arc::new(Schema::new(vec![Field::new("at", kind, true)]))
         };
-        let (table, file) = (schema(TimeUnit::Microsecond), schema(TimeUnit::Millisecond));
+        let (table, file) = (schema(TimeUnit::Microsecond), schema(unit));
         let literal = lit(timestamp(micros, TimeUnit::Microsecond, Some("UTC".into())));
         let expr = binary(col("at", &table).unwrap(), op, literal, &table).unwrap();
         let adapter = ExactUnits.create(table, file).unwrap();
-        let expr = adapter.rewrite(expr).unwrap();
-        let comparison = expr.downcast_ref::<BinaryExpr>().unwrap();
-        let literal = comparison.right().downcast_ref::<Literal>().unwrap();
-        match literal.value() {
-            ScalarValue::TimestampMillisecond(Some(millis), _) => Some((*comparison.op(), *millis)),
-            _ => None,
-        }
+        let text = adapter.rewrite(expr).unwrap().to_string();
+        text.replace("at@0 ", "")
     }
 
     #[test]
-    fn what_a_unit_does_not_hold_is_between_two_that_it_does() {
-        assert_eq!(adapted(Operator::Lt, 1_500), Some((Operator::LtEq, 1)));
-        assert_eq!(adapted(Operator::LtEq, 1_500), Some((Operator::LtEq, 1)));
-        assert_eq!(adapted(Operator::GtEq, 1_500), Some((Operator::Gt, 1)));
-        assert_eq!(adapted(Operator::Gt, -1_500), Some((Operator::Gt, -2)));
-        assert_eq!(adapted(Operator::Eq, 1_500), Some((Operator::Lt, i64::MIN)));
-        assert_eq!(adapted(Operator::Eq, 2_000), None);
+    fn comparisons_over_the_unit_of_the_file() {
+        let check = |op, unit, micros, expected: &str| {
+            let found = adapted(op, unit, micros);
+            assert_eq!(found, expected);
+        };
+        let millis = TimeUnit::Millisecond;
+        // What a unit does not hold is between two values that it does.
+        check(Operator::Lt, millis, 1_500, "<= 1");
+        check(Operator::LtEq, millis, 1_500, "<= 1");
+        check(Operator::GtEq, millis, 1_500, "> 1");
+        check(Operator::Gt, millis, -1_500, "> -2");
+        check(Operator::Eq, millis, 1_500, "< -9223372036854775808");
+        check(Operator::Eq, millis, 2_000, "= 2");
+        let nanos = TimeUnit::Nanosecond;
+        check(Operator::Lt, nanos, 2, "< 1500");
+        check(Operator::LtEq, nanos, 2, "< 2500");
+        check(Operator::Gt, nanos, -2, ">= -1500");
+        check(Operator::GtEq, nanos, 2, ">= 1500");
     }
 }

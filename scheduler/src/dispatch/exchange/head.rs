@@ -21,6 +21,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 use tokio::sync::Notify;
+use watershed_storage::blocks::with_meant_files;
 use watershed_storage::{codec, fragment};
 
 use crate::dispatch::narrow::{Single, narrowed, together, without_idle_sharing};
@@ -84,6 +85,7 @@ impl QueryPlanner for HeadPlanner {
             _ => Arc::new(CoalescePartitionsExec::new(plan)),
         };
         let plan = without_idle_sharing(together(plan)?)?;
+        let plan = with_meant_files(plan, session.runtime_env())?;
         Ok(Arc::new(HeadExec {
             input: plan,
             head: self.head.clone(),

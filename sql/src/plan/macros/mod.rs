@@ -6,7 +6,6 @@ mod arguments;
 mod filtered;
 mod list;
 mod parts;
-mod path;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -82,7 +81,7 @@ fn expanded(function: &mut Function) -> Option<Expr> {
         return Some(written);
     }
     if let Some(template) = TEMPLATES.get(&(name.as_str(), args.len())) {
-        return written(&name, template, args, function);
+        return written(template, args, function);
     }
     if name == "encode" {
         arguments::padded(function);
@@ -118,10 +117,7 @@ fn arguments(function: &Function) -> Option<Vec<Expr>> {
 
 /// A template with arguments for its parameters. What stands around the call stands around its outermost
 /// function.
-fn written(name: &str, template: &Expr, mut args: Vec<Expr>, call: &Function) -> Option<Expr> {
-    if name.starts_with("json") || name.starts_with("get_json") {
-        args = path::steps(args)?;
-    }
+fn written(template: &Expr, args: Vec<Expr>, call: &Function) -> Option<Expr> {
     let mut uses = Uses(HashMap::new());
     let walked = template.visit(&mut uses);
     debug_assert!(walked.is_continue(), "the visitor never breaks");
@@ -136,18 +132,6 @@ fn written(name: &str, template: &Expr, mut args: Vec<Expr>, call: &Function) ->
         return None;
     }
     let mut written = template.clone();
-    if args.len() > 2
-        && let Expr::Function(function) = &mut written
-        && let FunctionArguments::List(list) = &mut function.args
-        && name.contains("json")
-    {
-        // Each step of a path is an argument of its own.
-        let more = args.split_off(2);
-        list.args.extend(
-            more.into_iter()
-                .map(|step| FunctionArg::Unnamed(FunctionArgExpr::Expr(step))),
-        );
-    }
     let walked = VisitMut::visit(&mut written, &mut Fill(&args));
     debug_assert!(walked.is_continue(), "the visitor never breaks");
     around(call, written)
@@ -354,10 +338,6 @@ mod tests {
         );
         check("SELECT mode() WITHIN GROUP (ORDER BY x)", "SELECT mode(x)");
         check("SELECT struct_pack(a := 1)", "SELECT named_struct('a', 1)");
-        check(
-            "SELECT json_extract_string(j, '$.a[0].\"b c\"')",
-            "SELECT json_as_text((j), ('a'), 0, 'b c')",
-        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `dateadd(part, number, time)` and `datediff(part, from, to)`, whose part is a bare word or a string.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Value,
+    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    ObjectName, TimezoneInfo, TypedString, Value,
 };
 
 use crate::dialect::{folded, parse_expression};
@@ -38,7 +39,7 @@ pub(super) fn written(name: &str, call: &Function, args: &[Expr]) -> Option<Expr
                 right: Box::new(interval),
             };
             Some(Expr::Nested(Box::new(Expr::BinaryOp {
-                left: Box::new(Expr::Nested(Box::new(third.clone()))),
+                left: Box::new(Expr::Nested(Box::new(time(third)))),
                 op: BinaryOperator::Plus,
                 right: Box::new(step),
             })))
@@ -55,6 +56,21 @@ pub(super) fn written(name: &str, call: &Function, args: &[Expr]) -> Option<Expr
             Some(Expr::Function(call))
         }
         _ => None,
+    }
+}
+
+/// A time that is written as a text alone is a timestamp.
+fn time(expr: &Expr) -> Expr {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(_) => Expr::TypedString(TypedString {
+                data_type: DataType::Timestamp(None, TimezoneInfo::None),
+                value: value.clone(),
+                uses_odbc_syntax: false,
+            }),
+            _ => expr.clone(),
+        },
+        _ => expr.clone(),
     }
 }
 

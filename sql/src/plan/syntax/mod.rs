@@ -13,14 +13,16 @@ mod calls;
 mod casts;
 mod columns;
 mod common;
+mod complement;
 mod fields;
 mod frames;
 mod groups;
-mod json_path;
+mod intervals;
 mod order;
 mod repeated;
 mod row_values;
 mod semi;
+mod substrings;
 mod titles;
 mod unnest;
 mod using;
@@ -91,8 +93,10 @@ impl VisitorMut for Selects<'_, '_> {
         row_values::rewrite(expr);
         any::rewrite(expr);
         at_zone::rewrite(expr);
-        json_path::rewrite(expr);
         fields::rewrite(expr);
+        complement::rewrite(expr);
+        intervals::rewrite(expr);
+        substrings::rewrite(expr);
         windows::mark(expr);
         match frames::rewrite(expr) {
             Ok(()) => ControlFlow::Continue(()),

@@ -32,6 +32,11 @@ impl ExprPlanner for Operators {
         call("date_part", args).map(PlannerResult::Planned)
     }
 
+    /// Of bytes, too.
+    fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        call("substr", args).map(PlannerResult::Planned)
+    }
+
     fn plan_binary_op(
         &self,
         found: RawBinaryExpr,
@@ -66,7 +71,7 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
 fn shifted(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Option<Expr> {
     let of = |expr: &Expr| kind(expr, schema);
     let is_date = |expr: &Expr| matches!(of(expr), Some(DataType::Date32 | DataType::Date64));
-    let moves = |expr: &Expr| of(expr).is_some_and(|of| is_span(&of)) && !has_whole_days(expr);
+    let moves = |expr: &Expr| of(expr).is_some_and(|of| is_span(&of)) && !has_whole_days(expr, schema);
     let instant = |expr: &Expr| cast(expr.clone(), timestamp());
     if is_date(left) && moves(right) {
         return Some(binary(instant(left), op, right.clone()));

@@ -119,8 +119,35 @@ pub(super) fn convert(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Trans
                 None => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
             }
         }
+        Expr::BinaryExpr(BinaryExpr {
+            mut left,
+            op: Operator::StringConcat,
+            mut right,
+        }) => {
+            let changed = as_texts([left.as_mut(), right.as_mut()].into_iter(), schema, zone);
+            let expr = Expr::BinaryExpr(BinaryExpr::new(left, Operator::StringConcat, right));
+            Ok(match changed {
+                true => Transformed::yes(expr),
+                false => Transformed::no(expr),
+            })
+        }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Instants that are put into a text, as the clock of the zone shows them. Says whether there are any.
+fn as_texts<'e>(exprs: impl Iterator<Item = &'e mut Expr>, schema: &DFSchema, zone: &str) -> bool {
+    let mut changed = false;
+    for expr in exprs {
+        if let Some(of) = kind(expr, schema)
+            && is_instant(&of)
+            && !is_of(&of, zone)
+        {
+            *expr = cast(in_zone(std::mem::take(expr), &of, zone), DataType::Utf8);
+            changed = true;
+        }
+    }
+    changed
 }
 
 fn casted(
@@ -171,6 +198,15 @@ fn is_of(kind: &DataType, zone: &str) -> bool {
 
 fn function(found: ScalarFunction, schema: &DFSchema, zone: &str) -> Result<Transformed<Expr>> {
     let name = found.func.name().to_owned();
+    if matches!(name.as_str(), "concat" | "concat_ws") {
+        let ScalarFunction { func, mut args } = found;
+        let changed = as_texts(args.iter_mut(), schema, zone);
+        let expr = Expr::ScalarFunction(ScalarFunction { func, args });
+        return Ok(match changed {
+            true => Transformed::yes(expr),
+            false => Transformed::no(expr),
+        });
+    }
     let Some((_, places)) = OVER_TIMES.iter().find(|(known, _)| *known == name) else {
         return Ok(Transformed::no(Expr::ScalarFunction(found)));
     };
@@ -252,11 +288,24 @@ fn shifted(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema, zone: &st
 }
 
 /// Whether an interval is written out and has no part of a day: a date and it make a date.
-pub(super) fn has_whole_days(span: &Expr) -> bool {
+pub(super) fn has_whole_days(span: &Expr, schema: &DFSchema) -> bool {
     matches!(
         span,
         Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(value)), _) if value.nanoseconds == 0
     ) || matches!(span, Expr::Literal(ScalarValue::IntervalYearMonth(_), _))
+        || is_multiple_of_days(span, schema)
+}
+
+/// Whether it is an interval of whole days times a whole number.
+fn is_multiple_of_days(span: &Expr, schema: &DFSchema) -> bool {
+    let Expr::ScalarFunction(call) = span else {
+        return false;
+    };
+    let [interval, number] = call.args.as_slice() else {
+        return false;
+    };
+    let is_whole = kind(number, schema).is_some_and(|kind| kind.is_integer());
+    call.name() == "interval_multiply" && is_whole && has_whole_days(interval, schema)
 }
 
 /// Whether an interval is written out and has neither months nor days: it is as long in every zone.

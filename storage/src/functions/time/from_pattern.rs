@@ -16,7 +16,7 @@ use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 use watershed_core::error::{Error, SqlState};
 
-use super::pattern::{Piece, is_strftime, parse};
+use super::pattern::{Piece, is_strftime, parse, with_micros};
 use super::read::{Time, read};
 use super::values::{collect, is_text, out_of_range, timestamp, to_naive};
 use super::zone::{to_instant, zone};
@@ -212,13 +212,15 @@ impl Read {
         if !is_strftime(pattern) {
             return Ok(Self::Pieces(parse(pattern)));
         }
-        let items = StrftimeItems::new(pattern).parse_to_owned().map_err(|_| {
-            let shown: String = pattern.chars().take(60).collect();
-            into_datafusion(Error::new(
-                SqlState::InvalidParameterValue,
-                format!("{shown:?} is no pattern of strftime"),
-            ))
-        })?;
+        let items = StrftimeItems::new(&with_micros(pattern))
+            .parse_to_owned()
+            .map_err(|_| {
+                let shown: String = pattern.chars().take(60).collect();
+                into_datafusion(Error::new(
+                    SqlState::InvalidParameterValue,
+                    format!("{shown:?} is no pattern of strftime"),
+                ))
+            })?;
         Ok(Self::Strftime(items))
     }
 

@@ -12,6 +12,7 @@ use watershed_core::error::{Error, SqlState};
 
 use super::values::{collect, is_text, out_of_range};
 use super::zone::{to_instant, zone};
+use crate::casts::usual_time;
 use crate::error::into_datafusion;
 use crate::functions::function::function;
 
@@ -71,7 +72,8 @@ const EAST: Option<FixedOffset> = FixedOffset::east_opt(3600);
 
 /// Reads a text; the result is in UTC.
 fn instant(text: &str, zone: Tz) -> Result<NaiveDateTime> {
-    let text = text.trim();
+    let usual = usual_time(text);
+    let text = usual.as_ref();
     let in_utc = string_to_datetime(&Utc, text)
         .map_err(|error| invalid(text, &error.to_string()))?
         .naive_utc();

@@ -24,7 +24,7 @@ mod scan;
 mod series;
 mod to_char;
 mod values;
-mod wrapped;
+pub(super) mod wrapped;
 mod zone;
 
 use datafusion::logical_expr::ScalarUDF;

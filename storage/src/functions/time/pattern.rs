@@ -31,6 +31,23 @@ pub(super) fn is_strftime(pattern: &str) -> bool {
     pattern.contains('%')
 }
 
+/// The pattern with six digits for `%f`, as in DuckDB and Python. Those of chrono are nine.
+pub(super) fn with_micros(pattern: &str) -> String {
+    let mut written = String::with_capacity(pattern.len());
+    let mut signs = pattern.chars();
+    while let Some(sign) = signs.next() {
+        written.push(sign);
+        if sign == '%' {
+            match signs.next() {
+                Some('f') => written.push_str("6f"),
+                Some(other) => written.push(other),
+                None => {}
+            }
+        }
+    }
+    written
+}
+
 /// Reads a pattern. Whatever is no field stands for itself.
 pub(super) fn parse(pattern: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();

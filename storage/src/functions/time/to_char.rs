@@ -17,7 +17,7 @@ use watershed_core::error::{Error, SqlState};
 
 use super::format::{Shown, ShownZone, write};
 use super::number_pattern::NumberPattern;
-use super::pattern::{Piece, is_strftime, parse};
+use super::pattern::{Piece, is_strftime, parse, with_micros};
 use super::values::{Times, is_text, out_of_range, to_naive};
 use super::zone::{abbreviation, offset};
 use crate::error::into_datafusion;
@@ -54,9 +54,9 @@ pub(crate) fn udf() -> ScalarUDF {
 }
 
 /// A pattern as it was last read: most columns have one.
-enum Read<'p> {
+enum Read {
     Pieces(Vec<Piece>),
-    Strftime(Vec<Item<'p>>),
+    Strftime(Vec<Item<'static>>),
     Number(NumberPattern),
 }
 
@@ -113,12 +113,12 @@ impl Values {
         }
     }
 
-    fn read<'p>(&self, pattern: &'p str) -> Result<Read<'p>> {
+    fn read(&self, pattern: &str) -> Result<Read> {
         match self {
             Self::Floats(_) | Self::Digits(_) => Ok(Read::Number(NumberPattern::parse(pattern)?)),
             _ if is_strftime(pattern) => {
-                let items = StrftimeItems::new(pattern)
-                    .parse()
+                let items = StrftimeItems::new(&with_micros(pattern))
+                    .parse_to_owned()
                     .map_err(|_| invalid(pattern))?;
                 Ok(Read::Strftime(items))
             }

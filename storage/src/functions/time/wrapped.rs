@@ -27,7 +27,7 @@ type Takes = fn(Option<&str>, &[DataType]) -> Option<DataType>;
 type Rows = fn(&[ArrayRef], &DataType) -> Result<ArrayRef>;
 
 /// Wraps a function of DataFusion.
-pub(super) fn wrap(inner: Arc<ScalarUDF>, takes: Takes, rows: Rows) -> ScalarUDF {
+pub(in crate::functions) fn wrap(inner: Arc<ScalarUDF>, takes: Takes, rows: Rows) -> ScalarUDF {
     ScalarUDF::from(Wrapped {
         inner,
         signature: Signature::user_defined(Volatility::Immutable),
@@ -107,7 +107,11 @@ impl ScalarUDFImpl for Wrapped {
         let first = args.scalar_arguments.first().copied().flatten();
         match (self.takes)(constant(first), &kinds) {
             Some(result) => Ok(Arc::new(Field::new(self.name(), result, true))),
-            None => self.inner.return_field_from_args(args),
+            None => {
+                // DataFusion's function relies on its own signature, which the one here does not check.
+                fields_with_udf(args.arg_fields, self.inner.as_ref())?;
+                self.inner.return_field_from_args(args)
+            }
         }
     }
 
