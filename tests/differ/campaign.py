@@ -276,7 +276,7 @@ class Script:
         return [*lines, f"-- expected: {str(expected)[:400]}", f"-- found:    {str(found)[:600]}"]
 
     def shrink(self):
-        """Copies of the tables with the columns that are named and the fewest rows; the tables if these show nothing."""
+        """Copies of the tables with few columns and rows; the tables themselves if such copies show nothing."""
         tables = [self.copy(table) for table in self.tables]
         if not self.still(tables):
             return self.tables
