@@ -15,7 +15,7 @@ class Functions:
     def number(self, type, depth):
         """An operand of a type; None now and then where it may have any size, as sums of such leave their type."""
         value = self.of(type, depth)
-        return value if value.size is not None or self.chance(0.5) else None
+        return value if value.size is not None or self.chance(0.1) else None
 
     # Integers
 
@@ -47,7 +47,7 @@ class Functions:
         bound = None
         if left.size is not None and right.size is not None:
             bound = left.size * right.size if sign == "*" else left.size + right.size
-        if not self.chance(0.5):
+        if not self.chance(0.05):
             limit = (1 << (type.bits - 1)) - 1
             if bound is None or bound > limit or (sign == "-" and not type.signed):
                 return left
