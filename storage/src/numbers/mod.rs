@@ -95,11 +95,13 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
 
 /// The names of the functions that stand in plans in the places of operators and casts.
 pub(crate) fn of_plans() -> impl Iterator<Item = String> {
-    let others = [floats::function(), whole::function()];
-    let all = arithmetic::functions()
+    arithmetic::functions()
         .chain(instants::functions())
-        .chain(narrow::functions());
-    all.chain(others).map(|function| function.name().to_owned())
+        .chain(narrow::functions())
+        .chain(floats::functions())
+        .chain(nested::functions())
+        .chain([whole::function()])
+        .map(|function| function.name().to_owned())
 }
 
 /// The error of a result that its type cannot hold.

@@ -6,6 +6,7 @@
 mod aliases;
 mod ambiguous;
 mod any;
+mod argument_order;
 mod array_of;
 mod at_zone;
 mod by_name;
@@ -92,6 +93,7 @@ impl VisitorMut for Selects<'_, '_> {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
         row_values::rewrite(expr);
         any::rewrite(expr);
+        argument_order::rewrite(expr);
         at_zone::rewrite(expr);
         fields::rewrite(expr);
         complement::rewrite(expr);
