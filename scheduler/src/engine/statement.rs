@@ -284,7 +284,7 @@ impl Engine {
                 running.remember = text.zip(planned.versions);
                 running.perform(planned.plan).await
             };
-            Ok((permit, planning(deadline, &context, work).await?))
+            Ok((permit, Box::pin(planning(deadline, &context, work)).await?))
         };
         let work = std::panic::AssertUnwindSafe(work)
             .catch_unwind()

@@ -387,7 +387,8 @@ mod tests {
         let found = keys(&values).unwrap();
         assert_eq!(found.value(1), found.value(2));
         assert!(found.value(0) < found.value(1) && found.value(2) < found.value(3));
-        sorted(&values);
+        let back = of_codes(&codes(&values).unwrap(), values.data_type()).unwrap();
+        assert_eq!(&back, &values);
     }
 
     #[test]

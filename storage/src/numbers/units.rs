@@ -87,6 +87,10 @@ fn in_micros(expr: &Arc<dyn PhysicalExpr>, file: &SchemaRef) -> Result<Option<Ar
     if converted == to {
         return Ok(Some(instants));
     }
+    // In another zone an instant has another date and time of day, which only the session's cast to that zone gives.
+    if matches!(&from, DataType::Timestamp(_, Some(zone)) if !matches!(zone.as_ref(), "UTC" | "+00:00")) {
+        return Ok(None);
+    }
     Ok(Some(Arc::clone(expr).with_new_children(vec![instants])?))
 }
 

@@ -5,13 +5,19 @@ use sqlparser::ast::{AccessExpr, Expr, Subscript, Value};
 use crate::dialect::folded;
 
 pub(super) fn rewrite(expr: &mut Expr) {
-    let Expr::CompoundFieldAccess { access_chain, .. } = expr else {
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else {
         return;
     };
+    // `t.a[1]` begins with the name of a column.
+    let mut is_value = !matches!(root.as_ref(), Expr::Identifier(_));
     for access in access_chain {
-        if let AccessExpr::Dot(Expr::Identifier(name)) = access {
-            let index = Expr::Value(Value::SingleQuotedString(folded(name)).into());
-            *access = AccessExpr::Subscript(Subscript::Index { index });
+        match access {
+            AccessExpr::Dot(Expr::Identifier(name)) if is_value => {
+                let index = Expr::Value(Value::SingleQuotedString(folded(name)).into());
+                *access = AccessExpr::Subscript(Subscript::Index { index });
+            }
+            AccessExpr::Dot(_) => {}
+            AccessExpr::Subscript(_) => is_value = true,
         }
     }
 }

@@ -19,6 +19,9 @@ use crate::functions::function::by_rows;
 /// Functions whose first argument names a part of a time.
 const PART_FIRST: [&str; 2] = ["date_part", "date_trunc"];
 
+/// Functions that take calls by the types of their arguments alone, whatever constants are among them.
+const TYPES_ALONE: [&str; 2] = ["octet_length", "substr"];
+
 /// The type of the result, if the call is not left to DataFusion: by the first argument, if that is
 /// a constant, and by the types of all.
 type Takes = fn(Option<&str>, &[DataType]) -> Option<DataType>;
@@ -87,6 +90,7 @@ impl ScalarUDFImpl for Wrapped {
         Ok(match fields_with_udf(&fields, self.inner.as_ref()) {
             Ok(fields) => fields.iter().map(|field| field.data_type().clone()).collect(),
             // The part is text in any case, so that a parameter in its place is text.
+            Err(error) if TYPES_ALONE.contains(&self.name()) => return Err(error),
             Err(error) => match given.first() {
                 Some(first) if PART_FIRST.contains(&self.name()) && !first.is_string() => return Err(error),
                 Some(_) | None => given.to_vec(),
