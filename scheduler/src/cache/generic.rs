@@ -25,7 +25,6 @@ use watershed_core::id::TableId;
 use watershed_storage::table::ShardedTable;
 
 use super::fingerprint::Bypass;
-use crate::dispatch::physical;
 
 /// The plan, of tables at some version as long as they are those it was planned with.
 #[derive(Debug, Clone)]
@@ -50,14 +49,18 @@ impl Generic {
         }
         let (clocked, rules) = (functions.stable, state.optimizers());
         let plan = match clocked {
-            false => physical::optimize(state, plan)?,
+            false => state.optimize(plan)?,
             true => {
+                let options = state.config().options();
+                let plan = state
+                    .analyzer()
+                    .execute_and_check(plan.clone(), options, |_, _| {})?;
                 // What is computed once for several conditions is no part of any of them, and conditions on
                 // clocks have to stay conditions on columns.
                 let common = CommonSubexprEliminate::new();
                 let others = rules.iter().filter(|rule| rule.name() != common.name());
                 let optimizer = Optimizer::with_rules(others.cloned().collect());
-                optimizer.optimize(plan.clone(), &Moment { state, now: None }, |_, _| {})?
+                optimizer.optimize(plan, &Moment { state, now: None }, |_, _| {})?
             }
         };
         Ok(Ok(Self {

@@ -19,7 +19,7 @@ use watershed_storage::table::ScanReport;
 
 use super::context::Counters;
 use super::gather::{FragmentReport, gathers};
-use super::{Choice, Dispatch, Job, Path, partial, physical, staged};
+use super::{Choice, Dispatch, Job, Path, partial, staged};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub async fn explain(dispatch: &Dispatch, job: &Job, request: Request) -> Result
     let state = dispatch.session(&job.statement);
     let mut rows: Vec<(&str, String)> = Vec::new();
     let job = &dispatch.folded(job).await?;
-    let optimized = physical::optimize(state, &job.plan).map_err(from_datafusion)?;
+    let optimized = state.optimize(&job.plan).map_err(from_datafusion)?;
     rows.push(("logical_plan", optimized.display_indent().to_string()));
     let choice = dispatch.choose(state, job).await?;
     rows.push(("path", format!("{}: {}", choice.path.name(), choice.why)));

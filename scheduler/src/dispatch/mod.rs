@@ -16,7 +16,7 @@ pub mod gather;
 mod measure;
 mod narrow;
 pub mod partial;
-pub(crate) mod physical;
+mod physical;
 pub mod release;
 pub mod staged;
 mod subquery;

@@ -23,14 +23,8 @@ pub async fn plan(
     logical: &LogicalPlan,
     write: Option<&Write>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let optimized = optimize(state, logical)?;
+    let optimized = state.optimize(logical)?;
     plan_optimized(&optimized, state, write).await
-}
-
-/// Optimizes a plan that is typed already. [`SessionState::optimize`] would type it a second time, and finding the
-/// types of nested function calls takes cubic time.
-pub(crate) fn optimize(state: &SessionState, typed: &LogicalPlan) -> Result<LogicalPlan> {
-    state.optimizer().optimize(typed.clone(), state, |_, _| {})
 }
 
 /// [`plan`] for a logical plan that is optimized already.

@@ -141,9 +141,6 @@ pub fn config(settings: &Settings, threads: usize) -> SessionConfig {
     // Reordering the keys of an aggregate for the join above it finds the keys by name, and reads one twice if
     // two have the same name (`reorder_aggregate_keys` of DataFusion 55; no issue is known upstream).
     options.optimizer.top_down_join_key_reordering = false;
-    // A limit above a window over all rows passes below it if a sort between them is left out, as its keys are constant
-    // (`LimitPushPastWindows` of DataFusion 55; no issue is known upstream).
-    options.optimizer.enable_window_limits = false;
     // `x IS TRUE` is never NULL in a logical plan, and may be in a physical one, which does no harm; the check
     // refuses it in aggregates: https://github.com/apache/datafusion/issues/24096
     options.execution.skip_physical_aggregate_schema_check = true;

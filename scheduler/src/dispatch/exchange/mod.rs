@@ -149,7 +149,7 @@ async fn physical(
         .with_distributed_planner()
         .build();
     // Optimized here, since this session has options of its own: subqueries become joins.
-    let optimized = physical::optimize(&state, plan)?;
+    let optimized = state.optimize(plan)?;
     state
         .query_planner()
         .create_physical_plan(&optimized, &state)
