@@ -33,7 +33,7 @@ impl AnalyzerRule for OneFormOfLists {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| match holds_others(&node)? {
             true => exprs::rewrite(node, &convert),
-            false => Ok(Transformed::no(node)),
+            false => exprs::rewrite(node, &counted),
         })
         .map(|transformed| transformed.data)
     }
@@ -79,19 +79,32 @@ fn holds_others(node: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
+/// The length of a list, which is the number of its elements. DataFusion counts the characters of the list as a text.
+fn counted(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let Expr::ScalarFunction(ScalarFunction { func, args }) = &expr else {
+        return Ok(Transformed::no(expr));
+    };
+    Ok(match args.as_slice() {
+        [list]
+            if func.name() == "character_length"
+                && list
+                    .get_type(schema)
+                    .is_ok_and(|kind| list_length::is_list(&kind)) =>
+        {
+            Transformed::yes(list_length::call(list.clone()))
+        }
+        _ => Transformed::no(expr),
+    })
+}
+
 fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let expr = match counted(expr, schema)? {
+        counted if counted.transformed => return Ok(counted),
+        other => other.data,
+    };
     let Expr::ScalarFunction(ScalarFunction { func, mut args }) = expr else {
         return Ok(Transformed::no(expr));
     };
-    // DataFusion counts the characters of the list as a text.
-    if func.name() == "character_length"
-        && let [list] = args.as_slice()
-        && list
-            .get_type(schema)
-            .is_ok_and(|kind| list_length::is_list(&kind))
-    {
-        return Ok(Transformed::yes(list_length::call(list.clone())));
-    }
     let mut changed = false;
     if !READERS.contains(&func.name()) {
         for arg in &mut args {
