@@ -8,7 +8,6 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::memory::LazyMemoryExec;
 use datafusion_proto::physical_plan::{
     DeduplicatingProtoConverter, PhysicalPlanNodeExt, PhysicalProtoConverterExtension,
@@ -35,12 +34,6 @@ pub fn portable(plan: &Plan, context: &TaskContext) -> Result<Result<Plan, Strin
                         .get_or_insert_with(|| "a series without columns is made in one process".to_owned());
                     Transformed::no(node)
                 }
-                None if is_descending_percentile(&node) => {
-                    refused.get_or_insert_with(|| {
-                        "percentiles of descending values are computed in one process".to_owned()
-                    });
-                    Transformed::no(node)
-                }
                 None => Transformed::no(node),
                 Some(Ok(whole)) => Transformed::yes(Arc::new(whole)),
                 Some(Err(why)) => {
@@ -53,16 +46,6 @@ pub fn portable(plan: &Plan, context: &TaskContext) -> Result<Result<Plan, Strin
     Ok(match refused {
         Some(why) => Err(why),
         None => changed(&whole, context)?.map_or(Ok(whole), Err),
-    })
-}
-
-/// Whether a percentile depends on the direction of its order, which other processes lose where there are no groups.
-fn is_descending_percentile(node: &Plan) -> bool {
-    node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| {
-        aggregate.aggr_expr().iter().any(|call| {
-            call.fun().name().starts_with("percentile")
-                && call.order_bys().iter().any(|key| key.options.descending)
-        })
     })
 }
 
