@@ -53,8 +53,14 @@ impl AggregateUDFImpl for Percentile {
         true
     }
 
+    /// Rows may come in any order, but the direction of ORDER BY counts, and DataFusion does not encode that of an
+    /// insensitive aggregate.
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::Insensitive
+        AggregateOrderSensitivity::SoftRequirement
+    }
+
+    fn with_beneficial_ordering(self: Arc<Self>, _: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        Ok(Some(self))
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
