@@ -35,6 +35,8 @@ class Functions:
     def integer_arithmetic(self, type, depth):
         left, right = self.number(type, depth), self.number(type, depth)
         sign = self.rng.choice(["+", "-", "*", "%", "/", "&", "|"])
+        # UBIGINT is a decimal here, whose quotient has a fraction.
+        sign = "%" if sign == "/" and type == types.UBIGINT else sign
         if sign in "%/":
             if left is None:
                 left = self.leaf(type)

@@ -67,6 +67,11 @@ fn functions_of_anything() {
 }
 
 #[test]
+fn predicates() {
+    against_a_cluster("predicates.py");
+}
+
+#[test]
 fn adbc_incremental() {
     against_a_cluster("adbc_incremental.py");
 }

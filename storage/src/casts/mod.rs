@@ -2,11 +2,12 @@
 //! write times and intervals in forms of their own.
 //!
 //! [`forms`] brings a text into the form that arrow reads, [`intervals`] reads and writes intervals, [`times`] writes
-//! times. A rule puts the functions where the casts are.
+//! times. A rule puts the functions where the casts are. [`unordered`] has the casts that bounds of files do not pass.
 
 mod forms;
 mod intervals;
 mod times;
+mod unordered;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -24,6 +25,7 @@ use crate::numbers::exprs;
 
 pub(crate) use forms::{decimal as usual_decimal, time as usual_time};
 pub use intervals::usual as usual_interval;
+pub(crate) use unordered::UnorderedCasts;
 
 /// What texts are read as, and texts of what are written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -170,7 +172,8 @@ static FUNCTIONS: LazyLock<Vec<(Kind, Arc<ScalarUDF>)>> = LazyLock::new(|| {
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
 pub(crate) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
-    FUNCTIONS.iter().map(|(_, function)| Arc::clone(function))
+    let of_text = FUNCTIONS.iter().map(|(_, function)| Arc::clone(function));
+    of_text.chain(unordered::functions())
 }
 
 fn read_as(given: &[DataType], result: DataType) -> Option<(Vec<DataType>, DataType)> {

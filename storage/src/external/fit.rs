@@ -4,7 +4,10 @@
 //! type alone, so that a predicate over a column that is nested in one file only is dropped
 //! (apache/datafusion#25268). A pair that is not listed here is refused before a scan is planned.
 
-use arrow::datatypes::{DataType, Fields};
+use arrow::datatypes::{DataType, Fields, TimeUnit};
+
+/// The type of times of days, which have no type of columns of ours.
+pub(super) const TIME_OF_DAY: DataType = DataType::Time64(TimeUnit::Nanosecond);
 
 /// Whether values of a file's type can be read as the declared type. Values that do not fit, such as a number
 /// that is too large, end the query with an error; none is rounded or cut.
@@ -52,6 +55,7 @@ pub(super) fn fits(file: &DataType, declared: &DataType) -> bool {
         ) => true,
         (Date32 | Date64, Date32 | Timestamp(..) | Utf8) => true,
         (Timestamp(..), Timestamp(..)) => true,
+        (DataType::Time32(_) | DataType::Time64(_), _) => *declared == TIME_OF_DAY,
         (
             DataType::List(found)
             | DataType::LargeList(found)
@@ -113,6 +117,7 @@ pub(super) fn keeps_order(file: &DataType, declared: &DataType) -> bool {
                     Timestamp(Microsecond, _)
                 )
                 | (Date32, Timestamp(Microsecond, _))
+                | (DataType::Time32(_) | DataType::Time64(_), DataType::Time64(_))
         )
 }
 

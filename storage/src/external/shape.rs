@@ -8,7 +8,7 @@ use object_store::ObjectMeta;
 use watershed_core::error::{Error, Result, SqlState, nearest};
 
 use super::facts::FileFacts;
-use super::fit::fits;
+use super::fit::{TIME_OF_DAY, fits};
 use super::names::places;
 use super::unify::widened_types;
 use crate::blocks::FooterChange;
@@ -20,11 +20,13 @@ pub(super) fn field_of(column: &Column) -> Field {
     column.field().with_nullable(true)
 }
 
-/// A column of files as queries see it. What has no type of ours keeps its own.
+/// A column of files as queries see it. What has no type of ours keeps its own, but times of days, which have the unit of
+/// literals to compare with them.
 fn field_of_file(name: &str, kind: &DataType) -> Field {
-    match ColumnType::from_arrow(kind) {
-        Some(ours) => Column::new(name, ours).field(),
-        None => Field::new(name, kind.clone(), true),
+    match (ColumnType::from_arrow(kind), kind) {
+        (Some(ours), _) => Column::new(name, ours).field(),
+        (None, DataType::Time32(_) | DataType::Time64(_)) => Field::new(name, TIME_OF_DAY, true),
+        (None, _) => Field::new(name, kind.clone(), true),
     }
 }
 

@@ -6,6 +6,8 @@ use arrow::datatypes::{DataType, Field, Fields};
 
 use crate::layout::ColumnType;
 
+use super::fit::TIME_OF_DAY;
+
 /// The most digits a decimal has.
 const DIGITS_MAX: u8 = 38;
 
@@ -14,6 +16,7 @@ pub(super) fn widened_types(a: &DataType, b: &DataType) -> Option<DataType> {
     Some(match (a, b) {
         (DataType::Null, other) | (other, DataType::Null) => other.clone(),
         (a, b) if a == b => a.clone(),
+        (DataType::Time32(_) | DataType::Time64(_), DataType::Time32(_) | DataType::Time64(_)) => TIME_OF_DAY,
         (DataType::Struct(a), DataType::Struct(b)) => {
             let mut fields: Vec<Field> = a.iter().map(|field| (**field).clone()).collect();
             for field in b {

@@ -43,7 +43,7 @@ use datafusion::logical_expr::AggregateUDF;
 use datafusion::optimizer::Analyzer;
 use watershed_core::error::{Error, SqlState};
 
-use crate::casts::CastsOfText;
+use crate::casts::{CastsOfText, UnorderedCasts};
 use crate::error::into_datafusion;
 use crate::session::lists::OneFormOfLists;
 
@@ -60,6 +60,7 @@ pub(crate) fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
     rules.insert(2, Arc::new(OneFormOfLists));
     rules.push(Arc::new(rounding::PinnedRounding));
     rules.push(Arc::new(CastsOfText));
+    rules.push(Arc::new(UnorderedCasts));
     rules.push(Arc::new(narrow::NarrowFloats));
     rules.push(Arc::new(arithmetic::CheckedArithmetic));
     rules.push(Arc::new(keys::FloatKeys));

@@ -4,15 +4,16 @@
 mod buckets;
 mod distinct;
 mod dynamic_filters;
-mod equalities;
 mod filtered;
 mod hidden;
 mod interruptible;
 mod joins;
+mod limits;
 pub(crate) mod lists;
 mod only_row;
 mod options;
 mod orders;
+mod predicates;
 mod pushdown;
 mod sets;
 mod sort_keys;
@@ -199,9 +200,9 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     }
     let mut logical = totals::guarded(distinct::guarded(joins::guarded(state.optimizers())));
     logical.push(Arc::new(sort_keys::DistinctSortKeys));
-    logical.push(Arc::new(equalities::GuardedEqualities));
+    logical.push(Arc::new(predicates::GuardedPredicates));
     let physical = filtered::guarded(pushdown::guarded(state.physical_optimizers()));
-    let physical = dynamic_filters::guarded(sets::completed(orders::completed(physical)));
+    let physical = dynamic_filters::guarded(sets::completed(orders::completed(limits::completed(physical))));
     let builder = SessionStateBuilder::new_from_existing(state)
         .with_optimizer_rules(logical)
         .with_physical_optimizer_rules(physical);

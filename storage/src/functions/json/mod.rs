@@ -65,23 +65,12 @@ pub(super) fn udfs() -> Vec<ScalarUDF> {
             many_keys,
             |args, _| spread(args, Shown::Text),
         ),
-        function(
-            "json_has_key",
-            &[],
-            "json ? key",
-            |given| match given {
-                [json, key] if is_text(json) && is_text(key) => {
-                    Some((vec![DataType::Utf8; 2], DataType::Boolean))
-                }
-                _ => None,
-            },
-            |args, _| {
-                let keys = args[1].as_string::<i32>();
-                each_truth(&args[0], |row, json| {
-                    keys.is_valid(row).then(|| scan::has_key(json, keys.value(row)))
-                })
-            },
-        ),
+        function("json_has_key", &[], "json ? key", two_values, |args, _| {
+            let keys = args[1].as_string::<i32>();
+            each_truth(&args[0], |row, json| {
+                keys.is_valid(row).then(|| scan::has_key(json, keys.value(row)))
+            })
+        }),
         function("json_has_any", &[], "json ?| keys", key_list, |args, _| {
             has(args, |json, keys| keys.iter().any(|key| scan::has_key(json, key)))
         }),
@@ -91,33 +80,30 @@ pub(super) fn udfs() -> Vec<ScalarUDF> {
         function(
             "json_array_length",
             &[],
-            "json_array_length(json)",
+            "json_array_length(json), or json_array_length(json, path)",
             |given| match given {
                 [json] => is_text(json).then(|| (vec![DataType::Utf8], DataType::Int64)),
-                _ => None,
+                _ => one_step(given).map(|(types, _)| (types, DataType::Int64)),
             },
             |args, _| {
-                let json = args[0].as_string::<i32>().iter();
+                let json = match args {
+                    [json] => Arc::clone(json),
+                    _ => paths(args, Shown::Json)?,
+                };
+                let json = json.as_string::<i32>().iter();
                 let lengths = json.map(|json| json.map(length).transpose());
                 Ok(Arc::new(lengths.collect::<Result<Int64Array>>()?))
             },
         ),
+        function("json_holds", &[], "json @> json", two_values, |args, _| {
+            each_pair(args, |json, part| Ok(contains::holds(json, part)))
+        }),
         function(
-            "json_holds",
+            "json_contains",
             &[],
-            "json @> json",
-            |given| match given {
-                [json, part] if is_text(json) && is_text(part) => {
-                    Some((vec![DataType::Utf8; 2], DataType::Boolean))
-                }
-                _ => None,
-            },
-            |args, _| {
-                let parts = args[1].as_string::<i32>();
-                let truths = args[0].as_string::<i32>().iter().zip(parts);
-                let truths = truths.map(|(json, part)| Ok(contains::holds(json, part)));
-                Ok(Arc::new(truths.collect::<Result<BooleanArray>>()?))
-            },
+            "json_contains(json, json)",
+            two_values,
+            |args, _| each_pair(args, contains::contains),
         ),
     ]
 }
@@ -131,6 +117,16 @@ fn texts() -> DataType {
 }
 
 type Types = Option<(Vec<DataType>, DataType)>;
+
+/// Two texts that are compared.
+fn two_values(given: &[DataType]) -> Types {
+    match given {
+        [json, other] if is_text(json) && is_text(other) => {
+            Some((vec![DataType::Utf8; 2], DataType::Boolean))
+        }
+        _ => None,
+    }
+}
 
 /// A key, or the index of a list.
 fn one_step(given: &[DataType]) -> Types {
@@ -206,6 +202,15 @@ fn each_truth(json: &ArrayRef, mut is: impl FnMut(usize, &str) -> Option<bool>) 
     let json = json.as_string::<i32>().iter().enumerate();
     let truths = json.map(|(row, json)| json.and_then(|json| is(row, json)));
     Ok(Arc::new(truths.collect::<BooleanArray>()))
+}
+
+fn each_pair(
+    args: &[ArrayRef],
+    is: impl Fn(Option<&str>, Option<&str>) -> Result<Option<bool>>,
+) -> Result<ArrayRef> {
+    let pairs = args[0].as_string::<i32>().iter().zip(args[1].as_string::<i32>());
+    let truths = pairs.map(|(json, part)| is(json, part));
+    Ok(Arc::new(truths.collect::<Result<BooleanArray>>()?))
 }
 
 /// How many items a list has. PostgreSQL refuses other values, too.

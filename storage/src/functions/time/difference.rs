@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::cast::AsArray;
 use arrow::array::{Array, ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
-use chrono::{Datelike, NaiveDateTime};
+use chrono::{Datelike, NaiveDateTime, TimeDelta};
 use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 
@@ -21,7 +21,7 @@ pub(crate) fn date_diff() -> ScalarUDF {
         &["datediff"],
         "date_diff(part, from, to)",
         types,
-        |args, _| rows(args, boundaries),
+        |args, _| rows(args, true, boundaries),
     )
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn date_sub() -> ScalarUDF {
         },
         |args, result| match args {
             [_, _] => super::date_add::subtracted(args, result),
-            _ => rows(args, whole),
+            _ => rows(args, false, whole),
         },
     )
 }
@@ -49,7 +49,12 @@ fn types(given: &[DataType]) -> Option<(Vec<DataType>, DataType)> {
     is_text(part).then_some((times, DataType::Int64))
 }
 
-fn rows(args: &[ArrayRef], count: fn(Part, NaiveDateTime, NaiveDateTime) -> Option<i64>) -> Result<ArrayRef> {
+/// `on_clock` says that a part begins where the clock of the zone says so, as hours do in zones of half hours.
+fn rows(
+    args: &[ArrayRef],
+    on_clock: bool,
+    count: fn(Part, NaiveDateTime, NaiveDateTime) -> Option<i64>,
+) -> Result<ArrayRef> {
     let parts = args[0].as_string::<i32>();
     let (from, to) = (Times::new(&args[1])?, Times::new(&args[2])?);
     let mut known: Option<(&str, Part)> = None;
@@ -67,10 +72,15 @@ fn rows(args: &[ArrayRef], count: fn(Part, NaiveDateTime, NaiveDateTime) -> Opti
         known = Some((name, part));
         // What is shorter than a day has the same length everywhere, so that an hour that the clock skips
         // is none.
-        let (first, last) = match part.nanos() {
-            Some(_) if from.zone().is_some() && to.zone().is_some() => (from.instant(row)?, to.instant(row)?),
-            _ => (from.local(row)?, to.local(row)?),
+        let elapsed = part
+            .nanos()
+            .filter(|_| from.zone().is_some() && to.zone().is_some());
+        let time = |times: &Times, row| match elapsed {
+            Some(width) if on_clock => on_clock_of(times, row, width),
+            Some(_) => times.instant(row),
+            None => times.local(row),
         };
+        let (first, last) = (time(&from, row)?, time(&to, row)?);
         let (Some(first), Some(last)) = (first, last) else {
             values.push(None);
             continue;
@@ -78,6 +88,19 @@ fn rows(args: &[ArrayRef], count: fn(Part, NaiveDateTime, NaiveDateTime) -> Opti
         values.push(Some(count(part, first, last).ok_or_else(out_of_range)?));
     }
     Ok(Arc::new(Int64Array::from(values)))
+}
+
+/// An instant, later by the part of the zone's offset that is no multiple of a width.
+fn on_clock_of(times: &Times, row: usize, width: i64) -> Result<Option<NaiveDateTime>> {
+    let (Some(instant), Some(local)) = (times.instant(row)?, times.local(row)?) else {
+        return Ok(None);
+    };
+    let offset = local.signed_duration_since(instant).num_seconds() * 1_000_000_000;
+    let shift = TimeDelta::nanoseconds(offset.rem_euclid(width));
+    instant
+        .checked_add_signed(shift)
+        .map(Some)
+        .ok_or_else(out_of_range)
 }
 
 /// The boundaries of a part between two times; as in DuckDB, a week is seven of days.
