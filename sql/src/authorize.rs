@@ -1,8 +1,9 @@
 //! Who may do what: the one place where that is decided.
 //!
-//! Planning notes what a statement reads as its names are looked up ([`Noted`]); what else it needs
-//! follows from its plan. A view is read with its own privileges: what it reads in turn was checked when
-//! it was made, against whoever made it.
+//! Planning notes what a statement names as its names are looked up ([`Noted`]), so that an error about an object is for
+//! those who may read it. What is read is then checked once more, scan by scan, in the plan ([`crate::plan::Scans`]); what
+//! else a statement needs follows from the kind of its plan. A view is read with the rights of its owner, as they are now.
+//! An operation on the catalog is checked again for exactly the catalog that it changes ([`permit`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -164,7 +165,20 @@ pub fn authorize(planned: Result<Plan>, context: &PlanContext<'_>) -> Result<Pla
     }
     let plan = planned?;
     validate(context.access, &needs(&plan, &context.catalog))?;
+    if let Some(rows) = plan.rows() {
+        validate(context.access, &context.scans.needs(rows)?)?;
+    }
     Ok(plan)
+}
+
+/// An error unless an operation may be applied to exactly this catalog.
+pub fn permit(access: &Access, op: &Op, catalog: &Catalog) -> Result<()> {
+    validate(access, &of_op(op, catalog))
+}
+
+/// The same for an operation that a credential has become: users have rights over their own that operations do not tell.
+pub fn permit_credential(access: &Access, credential: &Credential) -> Result<()> {
+    validate(access, &[of_credential(credential)])
 }
 
 /// An error unless all of it is allowed.
@@ -225,11 +239,7 @@ fn needs(plan: &Plan, catalog: &Catalog) -> Vec<Need> {
         Plan::InsertLive { table, .. } => vec![on_live(Privilege::Insert, table)],
         Plan::DeleteLive { table, .. } => vec![on_live(Privilege::Delete, table)],
         Plan::UpdateLive { table, .. } => vec![on_live(Privilege::Update, table)],
-        Plan::Credential(credential) => vec![match credential {
-            Credential::CreateUser { .. } => Need::Admin("manage users"),
-            Credential::SetPassword { user, .. } => Need::Being(user.clone(), "set others' passwords"),
-            Credential::CreateToken { user, .. } => Need::Being(user.clone(), "make tokens for others"),
-        }],
+        Plan::Credential(credential) => vec![of_credential(credential)],
         // All that a query needs is noted as its names are looked up, and whose statement is to be ended
         // is known where it runs.
         Plan::Query(_)
@@ -239,6 +249,14 @@ fn needs(plan: &Plan, catalog: &Catalog) -> Vec<Need> {
         | Plan::Prepare { .. }
         | Plan::Deallocate { .. }
         | Plan::Kill { .. } => Vec::new(),
+    }
+}
+
+fn of_credential(credential: &Credential) -> Need {
+    match credential {
+        Credential::CreateUser { .. } => Need::Admin("manage users"),
+        Credential::SetPassword { user, .. } => Need::Being(user.clone(), "set others' passwords"),
+        Credential::CreateToken { user, .. } => Need::Being(user.clone(), "make tokens for others"),
     }
 }
 

@@ -25,6 +25,7 @@ pub mod external;
 mod fixture;
 pub mod fragment;
 pub mod functions;
+pub mod guard;
 pub mod layout;
 pub mod log;
 pub mod numbers;

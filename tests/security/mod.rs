@@ -1,5 +1,7 @@
 //! Users, what lets them in, and what they may do, against the built binary.
 
+mod views;
+
 use std::thread::sleep;
 use std::time::Duration;
 

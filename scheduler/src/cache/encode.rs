@@ -126,6 +126,9 @@ impl Encoder {
                     self.expression(&key.expr, on.input.schema())?;
                 }
             }
+            LogicalPlan::Extension(extension) if extension.node.name() == "Guard" => {
+                self.put(format_args!("(guard"));
+            }
             LogicalPlan::Unnest(unnest) => {
                 // By places already; the options name columns where depths are asked for.
                 self.put(format_args!(

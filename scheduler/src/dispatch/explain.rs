@@ -12,9 +12,10 @@ use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use futures::{StreamExt, stream};
-use watershed_core::{Error, Result};
+use watershed_core::{Error, Result, SqlState};
 use watershed_sql::plan::explain_schema;
 use watershed_storage::error::from_datafusion;
+use watershed_storage::guard::Guard;
 use watershed_storage::table::ScanReport;
 
 use super::context::Counters;
@@ -34,8 +35,16 @@ pub async fn explain(dispatch: &Dispatch, job: &Job, request: Request) -> Result
     let mut rows: Vec<(&str, String)> = Vec::new();
     let job = &dispatch.folded(job).await?;
     let optimized = state.optimize(&job.plan).map_err(from_datafusion)?;
-    rows.push(("logical_plan", optimized.display_indent().to_string()));
     let choice = dispatch.choose(state, job).await?;
+    if let Some(shown) = Guard::shown(&optimized).map_err(from_datafusion)? {
+        if request.analyze {
+            return Err(hidden());
+        }
+        rows.push(("logical_plan", shown.display_indent().to_string()));
+        rows.push(("path", choice.path.name().to_owned()));
+        return answer(rows);
+    }
+    rows.push(("logical_plan", optimized.display_indent().to_string()));
     rows.push(("path", format!("{}: {}", choice.path.name(), choice.why)));
     if request.analyze {
         analyze(dispatch, state, job, choice, &mut rows).await?;
@@ -64,6 +73,15 @@ pub async fn explain(dispatch: &Dispatch, job: &Job, request: Request) -> Result
         ));
     }
     answer(rows)
+}
+
+/// What was measured would tell of the rows that a view leaves out.
+fn hidden() -> Error {
+    Error::new(
+        SqlState::InsufficientPrivilege,
+        "permission denied: EXPLAIN ANALYZE over a view needs SELECT on what the view reads",
+    )
+    .with_hint("EXPLAIN shows the plan above the view.")
 }
 
 async fn analyze(

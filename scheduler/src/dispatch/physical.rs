@@ -8,6 +8,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use watershed_storage::guard::GuardPlanner;
 use watershed_storage::session::StatementOptions;
 use watershed_storage::write::{ShardWriteExec, WriteTarget};
 
@@ -34,9 +35,8 @@ pub async fn plan_optimized(
     write: Option<&Write>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let optimized = without_filters(optimized.clone())?;
-    let plan = DefaultPhysicalPlanner::default()
-        .create_physical_plan(&optimized, session)
-        .await?;
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(GuardPlanner)]);
+    let plan = planner.create_physical_plan(&optimized, session).await?;
     Ok(match write {
         Some(target) => Arc::new(ShardWriteExec::new(plan, target.clone())),
         None => plan,

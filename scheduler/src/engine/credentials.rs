@@ -6,7 +6,8 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray
 use chrono::TimeDelta;
 use datafusion::physical_plan::memory::MemoryStream;
 use watershed_core::{Error, Result, SqlState};
-use watershed_sql::catalog::{Op, PrincipalOp, TokenDef, UserDef};
+use watershed_sql::authorize::{Access, permit_credential};
+use watershed_sql::catalog::{Catalog, Op, PrincipalOp, TokenDef, UserDef};
 use watershed_sql::plan::{Credential, Plan};
 use watershed_storage::error::from_datafusion;
 
@@ -17,6 +18,8 @@ use crate::auth::NewToken;
 pub(super) async fn apply(running: &mut Running<'_>, credential: Credential) -> Result<Done> {
     let parts = running.engine.parts();
     let now = parts.clock.now();
+    let asked = credential.clone();
+    let permitted = move |access: &Access, _: &Op, _: &Catalog| permit_credential(access, &asked);
     let op = match credential {
         Credential::CreateUser {
             name,
@@ -48,11 +51,12 @@ pub(super) async fn apply(running: &mut Running<'_>, credential: Credential) -> 
                 expires_at: now.checked_add_signed(lifetime).ok_or_else(never)?,
             };
             let rows = shown(&def, &token)?;
-            ddl::apply(running, Op::Principal(PrincipalOp::CreateToken(def))).await?;
+            let op = Op::Principal(PrincipalOp::CreateToken(def));
+            ddl::commit_if(running, op, permitted).await?;
             return Ok(rows);
         }
     };
-    ddl::apply(running, Op::Principal(op)).await?;
+    ddl::commit_if(running, Op::Principal(op), permitted).await?;
     Ok(Done::Nothing)
 }
 

@@ -2,15 +2,19 @@
 //! the store is made before, so that a crash leaves at most a folder that nothing names.
 
 use watershed_core::Result;
-use watershed_sql::catalog::Op;
+use watershed_sql::authorize::{Access, permit};
+use watershed_sql::catalog::{Catalog, Op};
 
 use super::statement::Running;
 use super::tables::check_files;
 
-/// Applies one change.
+/// Applies one change, if it is permitted by the catalog that it changes, and not only by the one in which its statement was
+/// planned: names and rights may have changed since.
 pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
     let parts = running.engine.parts();
     let catalog = running.session.catalog(parts.catalog.current());
+    op.check_meaning(&catalog)?;
+    permit(&running.engine.access(&catalog, running.session)?, &op, &catalog)?;
     let mut op = op;
     if let Some(table) = op.redefines(&catalog)
         && parts.delta.snapshot(&table.layout).await?.version == 0
@@ -43,13 +47,27 @@ pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
 
 /// Makes the change known: in the catalog's log, or in the session where it is about its own objects.
 pub(super) async fn commit(running: &mut Running<'_>, op: Op) -> Result<()> {
-    let parts = running.engine.parts();
-    let notice = match running.session.change(&op, &parts.catalog.current())? {
+    commit_if(running, op, |access, op, catalog| permit(access, op, catalog)).await
+}
+
+/// The same, where something else than the operation says whether it is permitted.
+pub(super) async fn commit_if(
+    running: &mut Running<'_>,
+    op: Op,
+    permitted: impl Fn(&Access, &Op, &Catalog) -> Result<()> + Send + Sync,
+) -> Result<()> {
+    let (engine, session) = (running.engine, running.session);
+    let parts = engine.parts();
+    let notice = match session.change(&op, &parts.catalog.current())? {
         Some((notice, unused)) => {
-            running.engine.remove_tables(unused).await;
+            engine.remove_tables(unused).await;
             notice
         }
-        None => parts.catalog.apply(op).await?.notice,
+        None => {
+            let permitted =
+                |op: &Op, catalog: &Catalog| permitted(&engine.access(catalog, session)?, op, catalog);
+            parts.catalog.apply_if(op, permitted).await?.notice
+        }
     };
     running.notices.extend(notice);
     Ok(())

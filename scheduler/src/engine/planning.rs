@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use watershed_core::{Error, Result, SqlState};
 use watershed_sql::authorize::{Noted, authorize};
-use watershed_sql::catalog::Catalog;
+use watershed_sql::catalog::{Catalog, TEMPORARY_SCHEMA};
 use watershed_sql::dialect::{self, Statement};
-use watershed_sql::plan::{self, Parameter, Parameters, Plan, PlanContext};
+use watershed_sql::plan::{self, Parameter, Parameters, Plan, PlanContext, Scans};
 
 use super::Engine;
 use super::sessions::Session;
@@ -36,7 +36,8 @@ impl Engine {
         let catalog = session.catalog(catalog);
         let state = parts.dispatch.session(context);
         let tables = PinnedTables::new(self, session, context, state);
-        let (access, noted) = (self.access(&catalog, session)?, Noted::default());
+        let access = self.access(&catalog, session)?;
+        let (noted, scans) = (Noted::default(), Scans::default());
         let parameters = match request {
             Request::Statement {
                 parameters: Some(values),
@@ -52,6 +53,7 @@ impl Engine {
             settings: &context.settings,
             access: &access,
             noted: Some(&noted),
+            scans: &scans,
             parameters: &parameters,
         };
         let (statement, executed) = match request {
@@ -78,7 +80,10 @@ impl Engine {
         };
         Ok(Planned {
             plan,
-            reads: noted.reads(),
+            reads: match scans.is_personal() {
+                true => [noted.reads(), vec![personal()]].concat(),
+                false => noted.reads(),
+            },
             reads_files: tables.reads_files(),
             versions: tables.versions(),
             // Those of a statement that EXECUTE names have their values already.
@@ -88,6 +93,11 @@ impl Engine {
             },
         })
     }
+}
+
+/// What nobody else reads: in the schema of a session's own objects, as its temporary tables are.
+fn personal() -> (String, String) {
+    (TEMPORARY_SCHEMA.to_owned(), "current_user".to_owned())
 }
 
 /// The statement that EXECUTE names, and the values that it gives it. All others are what they are.

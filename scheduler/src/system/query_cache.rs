@@ -7,15 +7,15 @@ use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use watershed_core::Result;
 use watershed_sql::authorize::Access;
-use watershed_sql::catalog::{LiveDef, Privilege, Scope};
+use watershed_sql::catalog::{LiveDef, Privilege, Scope, TEMPORARY_SCHEMA};
 
 use super::read::rows;
 use super::rows::{Row, instant, integer, table, text};
 use crate::cache::EntryRecord;
 use crate::engine::Parts;
 
-/// Those that were made of what one may read: one would get the same by asking. Of what reads no table,
-/// one's own; all for an admin.
+/// Those that were made of what one may read: one would get the same by asking. Of what reads no table, or depends on who
+/// the user is, one's own; all for an admin.
 pub(super) fn provider(parts: &Parts, access: &Access, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
     let mut seen = BTreeSet::new();
     let entries = parts.cache.entries()?.into_iter();
@@ -25,7 +25,8 @@ pub(super) fn provider(parts: &Parts, access: &Access, def: &LiveDef) -> Result<
 }
 
 fn may_see(access: &Access, entry: &EntryRecord) -> bool {
-    if entry.tables.is_empty() {
+    let personal = entry.tables.iter().any(|(schema, _)| schema == TEMPORARY_SCHEMA);
+    if personal || entry.tables.is_empty() {
         return access.owns(&entry.principal);
     }
     let mut tables = entry.tables.iter();

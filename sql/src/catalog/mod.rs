@@ -21,7 +21,10 @@ pub use cache::{
     Layer,
 };
 pub use model::{CATALOG_NAME, Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA, TEMPORARY_SCHEMA};
-pub use object::{ExternalDef, ExternalFormat, LiveDef, Object, ObjectKind, ObjectName, TableDef, ViewDef};
+pub use object::{
+    ExternalDef, ExternalFormat, Identity, LiveDef, Meant, Object, ObjectKind, ObjectName, TableDef, ViewDef,
+    ViewRead,
+};
 pub use op::{Alteration, CacheOp, Op, PrincipalOp};
 pub use principals::{
     ADMIN, PUBLIC, PasswordHash, Principals, Privilege, Privileges, Scope, TokenDef, UserDef,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watershed_core::error::{Error, Position, Result, SqlState, nearest};
+use watershed_core::id::TableId;
 
 use super::builtin;
 use super::cache::{CacheLayer, CacheModel, Invalidations};
@@ -107,11 +108,21 @@ impl Catalog {
 
     /// [`Catalog::find`], or an error that helps to find the object that was meant.
     pub fn resolve(&self, name: &ObjectName, current_schema: &str) -> Result<Object> {
+        self.resolve_among(name, current_schema, |_| true)
+    }
+
+    /// The same, with an error that names no other objects than those that are seen.
+    pub fn resolve_among(
+        &self,
+        name: &ObjectName,
+        current_schema: &str,
+        sees: impl Fn(&Object) -> bool,
+    ) -> Result<Object> {
         let schema = name.schema_or(current_schema);
         self.check_schema(schema, name.position)?;
         match self.find(name, current_schema) {
             Some(object) => Ok(object.clone()),
-            None => Err(self.unknown(name, schema)),
+            None => Err(self.unknown(name, schema, sees)),
         }
     }
 
@@ -161,12 +172,13 @@ impl Catalog {
         Err(error)
     }
 
-    fn unknown(&self, name: &ObjectName, schema: &str) -> Error {
+    fn unknown(&self, name: &ObjectName, schema: &str, sees: impl Fn(&Object) -> bool) -> Error {
         let error = name.error(
             SqlState::UndefinedTable,
             format!("table or view \"{name}\" does not exist"),
         );
-        let known: Vec<&str> = self.objects(schema).map(Object::name).collect();
+        let seen = self.objects(schema).filter(|object| sees(object));
+        let known: Vec<&str> = seen.map(Object::name).collect();
         if let Some(same) = known
             .iter()
             .find(|known| known.to_lowercase() == name.name.to_lowercase())
@@ -177,7 +189,7 @@ impl Catalog {
         }
         let elsewhere = name.schema.is_none().then(|| {
             self.all_objects()
-                .find(|object| object.name() == name.name && object.schema() != schema)
+                .find(|object| object.name() == name.name && object.schema() != schema && sees(object))
         });
         if let Some(Some(object)) = elsewhere {
             return error.with_hint(format!(
@@ -196,10 +208,40 @@ impl Catalog {
     pub(super) fn with(&self, changes: &[Change]) -> Self {
         let mut next = self.clone();
         next.version += 1;
+        // A table that one statement replaces goes on under its name, for grants and for views.
+        let mut gone: BTreeMap<(&str, &str), TableId> = BTreeMap::new();
         for change in changes {
+            match change {
+                Change::ObjectDropped { schema, name } => {
+                    if let Some(Object::Table(def)) = next.object(schema, name) {
+                        gone.insert((schema, name), def.layout.id);
+                    }
+                }
+                Change::TableCreated(def) => {
+                    if let Some(replaced) = gone.get(&(def.schema.as_str(), def.name.as_str())) {
+                        next.rebind(*replaced, def.layout.id);
+                    }
+                }
+                _ => {}
+            }
             next.apply(change);
         }
         next
+    }
+
+    /// Lets the views that read a table read another one in its place.
+    fn rebind(&mut self, replaced: TableId, by: TableId) {
+        for object in self.schemas.values_mut().flat_map(BTreeMap::values_mut) {
+            if let Object::View(def) = object
+                && def.reads.iter().any(|read| read.table == replaced)
+            {
+                for read in &mut Arc::make_mut(def).reads {
+                    if read.table == replaced {
+                        read.table = by;
+                    }
+                }
+            }
+        }
     }
 
     fn apply(&mut self, change: &Change) {

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use watershed_core::error::{Error, Position, SqlState};
+use watershed_core::error::{Error, Position, Result, SqlState};
+use watershed_core::id::TableId;
 use watershed_storage::layout::{Column, TableLayout};
 
 /// The name of an object as a statement gives it, folded already.
@@ -122,6 +123,20 @@ pub struct ViewDef {
     pub columns: Vec<String>,
     #[serde(default)]
     pub builtin: bool,
+    /// Whose rights reading it takes, as they are when it is read. None has all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The tables that its query reads by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ViewRead>,
+}
+
+/// A table that a view reads: one that has its name after it was dropped is another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViewRead {
+    pub schema: String,
+    pub name: String,
+    pub table: TableId,
 }
 
 /// A table whose rows the scheduler makes when they are read.
@@ -188,7 +203,50 @@ impl ObjectKind {
     }
 }
 
+/// Which object a name means. Another one that has the name later is another object; one that is altered stays the same.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Identity {
+    Table(TableId),
+    External(Arc<ExternalDef>),
+    View(Arc<ViewDef>),
+    /// Of a schema, which has no other of this name.
+    Live(String),
+}
+
+/// What a name meant when its statement was planned and authorized.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Meant {
+    /// Not recorded: the name means what it means when the operation is applied.
+    Anything,
+    /// Exactly this object, or none.
+    Object(Option<Identity>),
+}
+
+impl Meant {
+    /// An error if the name means another object by now. None is not another one: that it is gone, the operation says.
+    pub(crate) fn check(&self, name: &ObjectName, found: Option<&Object>) -> Result<()> {
+        match (self, found) {
+            (Self::Object(meant), Some(found)) if meant.as_ref() != Some(&found.identity()) => Err(name
+                .error(
+                    SqlState::SerializationFailure,
+                    format!("\"{name}\" means another object than when the statement began"),
+                )
+                .with_hint("Run the statement again.")),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Object {
+    pub fn identity(&self) -> Identity {
+        match self {
+            Self::Table(def) => Identity::Table(def.layout.id),
+            Self::External(def) => Identity::External(Arc::clone(def)),
+            Self::View(def) => Identity::View(Arc::clone(def)),
+            Self::Live(def) => Identity::Live(def.schema.clone()),
+        }
+    }
+
     pub fn schema(&self) -> &str {
         match self {
             Self::Table(def) => &def.schema,

@@ -10,7 +10,7 @@ use super::principals::{PasswordHash, Privileges, Scope, TokenDef, UserDef};
 
 /// The newest form of records that this version reads. Each record is written in the oldest form that
 /// can say it, so that who does not need what is new can go back to an older version.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// One statement's effect. A reader sees all of it or none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +92,8 @@ impl Change {
     /// The oldest form of records that has it.
     fn format(&self) -> u32 {
         match self {
+            // An older version would give the view's readers all rights.
+            Self::ViewCreated(def) if def.owner.is_some() => 4,
             Self::SchemaCreated { .. }
             | Self::SchemaDropped { .. }
             | Self::TableCreated(_)

@@ -81,10 +81,21 @@ impl CatalogStore {
         Ok(self.advance(catalog))
     }
 
-    /// Checks an operation against the newest catalog and writes its record.
+    /// An operation of the system's own. See [`Self::apply_if`].
     pub async fn apply(&self, op: Op) -> Result<Applied> {
+        self.apply_if(op, |_, _| Ok(())).await
+    }
+
+    /// Checks an operation against the newest catalog and writes its record. `permitted` says, for exactly the catalog
+    /// that is changed, whether it may be.
+    pub async fn apply_if(
+        &self,
+        op: Op,
+        permitted: impl Fn(&Op, &Catalog) -> Result<()> + Send,
+    ) -> Result<Applied> {
         for _ in 0..TRIES_MAX {
             let catalog = self.refresh().await?;
+            permitted(&op, &catalog)?;
             let (changes, notice) = match op.decide(&catalog)? {
                 Decision::Nothing { notice } => {
                     return Ok(Applied {

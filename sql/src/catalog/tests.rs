@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watershed_core::error::SqlState;
+use watershed_core::error::{Error, SqlState};
 use watershed_core::id::TableId;
 use watershed_core::store::StoreRoot;
 use watershed_storage::layout::{Column, ColumnType, Sharding, TableLayout};
@@ -95,6 +95,7 @@ async fn what_was_done_is_there_after_a_restart() {
         .apply(Op::AlterTable {
             schema: PUBLIC_SCHEMA.to_owned(),
             name: ObjectName::bare("t"),
+            meant: Meant::Anything,
             if_exists: false,
             alteration: Alteration::AddColumn {
                 column: Column::new("b", ColumnType::Json),
@@ -107,6 +108,7 @@ async fn what_was_done_is_there_after_a_restart() {
         .apply(Op::AlterTable {
             schema: PUBLIC_SCHEMA.to_owned(),
             name: ObjectName::bare("t"),
+            meant: Meant::Anything,
             if_exists: false,
             alteration: Alteration::RenameTable { to: "u".to_owned() },
         })
@@ -259,6 +261,7 @@ async fn rules_of_names() {
     let drop_table = |name: &str| Op::DropTable {
         schema: PUBLIC_SCHEMA.to_owned(),
         name: ObjectName::bare(name),
+        meant: Meant::Anything,
         if_exists: false,
     };
     store.apply(table("t")).await.unwrap();
@@ -376,4 +379,46 @@ fn tables_of_one_map_share_its_shards() {
     ] {
         settled(key, shards, choice).unwrap_err();
     }
+}
+
+#[tokio::test]
+async fn an_operation_is_about_the_object_that_its_statement_named() {
+    let (_folder, root) = root();
+    let store = CatalogStore::open(&root).await.unwrap();
+    let table = || create("prize", layout(&[("a", ColumnType::Int)]));
+    let drop_of = |meant: Meant| Op::DropTable {
+        schema: PUBLIC_SCHEMA.to_owned(),
+        name: ObjectName::bare("prize"),
+        meant,
+        if_exists: true,
+    };
+    // A temporary table of the name was meant, which is gone by now.
+    let temporary = Meant::Object(Some(Identity::Table(TableId::generate())));
+    store.apply(table()).await.unwrap();
+    assert_eq!(
+        code(store.apply(drop_of(temporary)).await),
+        SqlState::SerializationFailure
+    );
+    // There was none when the statement began.
+    assert_eq!(
+        code(store.apply(drop_of(Meant::Object(None))).await),
+        SqlState::SerializationFailure
+    );
+    let found = store.current();
+    let object = found.object(PUBLIC_SCHEMA, "prize").unwrap();
+    let meant = Meant::Object(Some(object.identity()));
+    // The same operation, permitted by the catalog that it changes and by no other.
+    let refuse = |_: &Op, _: &Catalog| Err(Error::new(SqlState::InsufficientPrivilege, "no"));
+    assert_eq!(
+        code(store.apply_if(drop_of(meant.clone()), refuse).await),
+        SqlState::InsufficientPrivilege
+    );
+    assert!(store.apply(drop_of(meant.clone())).await.unwrap().changed);
+    // It is gone, which IF EXISTS allows; another one of the name is not it.
+    assert!(!store.apply(drop_of(meant.clone())).await.unwrap().changed);
+    store.apply(table()).await.unwrap();
+    assert_eq!(
+        code(store.apply(drop_of(meant)).await),
+        SqlState::SerializationFailure
+    );
 }

@@ -46,7 +46,7 @@ pub(super) async fn update(update: Update, context: &PlanContext<'_>) -> Result<
 
 /// The live table that is to be changed.
 fn live(name: &ObjectName, privilege: Privilege, context: &PlanContext<'_>) -> Result<Arc<LiveDef>> {
-    let object = context.catalog.resolve(name, context.current_schema)?;
+    let object = context.resolve(name, context.current_schema)?;
     // At once, as errors tell what columns there are. That a row is changed tells what it is like.
     for needed in [privilege, Privilege::Select] {
         context.note(Need::on(needed, &object));

@@ -10,7 +10,7 @@ use watershed_storage::layout::{
 
 use super::names::Names;
 use super::{Plan, PlanContext, generated, insert, parameters, query};
-use crate::catalog::{ExternalDef, Op, ShardMapChoice, builtin_form, settle};
+use crate::catalog::{ExternalDef, Meant, Object, ObjectName, Op, ShardMapChoice, builtin_form, settle};
 use crate::dialect::{CreateExternalTable, CreateTable, Statement};
 
 pub(super) async fn create_table(table: CreateTable, context: &PlanContext<'_>) -> Result<Plan> {
@@ -316,6 +316,10 @@ pub(super) fn create_external(mut table: CreateExternalTable, context: &PlanCont
 /// Statements that say all there is to say.
 pub(super) fn simple(statement: Statement, context: &PlanContext<'_>) -> Result<Plan> {
     let schema = context.current_schema.to_owned();
+    let meant = |name: &ObjectName| {
+        let object = context.catalog.find(name, context.current_schema);
+        Meant::Object(object.map(Object::identity))
+    };
     Ok(Plan::Ddl(match statement {
         Statement::CreateSchema { name, if_not_exists } => Op::CreateSchema { name, if_not_exists },
         Statement::DropSchema {
@@ -329,11 +333,13 @@ pub(super) fn simple(statement: Statement, context: &PlanContext<'_>) -> Result<
         },
         Statement::DropTable { name, if_exists } => Op::DropTable {
             schema,
+            meant: meant(&name),
             name,
             if_exists,
         },
         Statement::DropView { name, if_exists } => Op::DropView {
             schema,
+            meant: meant(&name),
             name,
             if_exists,
         },
@@ -343,6 +349,7 @@ pub(super) fn simple(statement: Statement, context: &PlanContext<'_>) -> Result<
             alteration,
         } => Op::AlterTable {
             schema,
+            meant: meant(&name),
             name,
             if_exists,
             alteration,

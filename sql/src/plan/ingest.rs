@@ -38,7 +38,9 @@ pub struct Ingest {
 
 /// Plans the way of `rows` into their table. Columns are found by name.
 pub fn ingest(ingest: &Ingest, rows: Arc<dyn TableProvider>, context: &PlanContext<'_>) -> Result<Plan> {
-    let source = LogicalPlanBuilder::scan("rows", provider_as_source(rows), None)
+    let rows = provider_as_source(rows);
+    context.scans.open_to_all(&rows);
+    let source = LogicalPlanBuilder::scan("rows", rows, None)
         .and_then(LogicalPlanBuilder::build)
         .map_err(from_datafusion)?;
     let there = context.catalog.find(&ingest.table, context.current_schema);
@@ -65,7 +67,7 @@ fn is_named(there: &Object, name: &ObjectName, context: &PlanContext<'_>) -> boo
 }
 
 fn append(name: &ObjectName, source: LogicalPlan, context: &PlanContext<'_>) -> Result<Plan> {
-    let object = context.catalog.resolve(name, context.current_schema)?;
+    let object = context.resolve(name, context.current_schema)?;
     // At once, as errors tell what columns there are.
     context.note(Need::on(Privilege::Insert, &object));
     match object {

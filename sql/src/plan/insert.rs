@@ -18,7 +18,7 @@ use crate::dialect::Insert;
 
 pub(super) async fn plan(insert: Insert, context: &PlanContext<'_>) -> Result<Plan> {
     let name = insert.table.clone();
-    let object = context.catalog.resolve(&name, context.current_schema)?;
+    let object = context.resolve(&name, context.current_schema)?;
     // At once, as errors tell what columns there are.
     context.note(Need::on(Privilege::Insert, &object));
     let refused = |what: &str, hint: &str| {

@@ -5,6 +5,7 @@
 
 mod arrays;
 mod change;
+mod context;
 mod ddl;
 mod describe;
 mod distinct_names;
@@ -29,6 +30,7 @@ mod query;
 mod registered;
 mod routines;
 mod rows;
+mod scans;
 mod scopes;
 mod session;
 mod session_words;
@@ -47,57 +49,23 @@ mod wide;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use async_trait::async_trait;
-use datafusion::catalog::TableProvider;
-use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_core::id::StatementId;
-use watershed_core::settings::Settings;
 use watershed_storage::layout::TableLayout;
 
-use crate::authorize::{Access, Need, Noted};
-use crate::catalog::{Catalog, LiveDef, Object, Op, TableDef};
+use crate::catalog::{LiveDef, Op, TableDef};
 use crate::dialect::Statement;
 
+pub use context::{PlanContext, Tables};
 pub use explain::{explain_cache_schema, explain_schema};
 pub use ingest::{Ingest, IngestMode, ingest};
 pub use parameters::{Firmness, Parameter, Parameters, constants};
 pub use principals::Credential;
 pub use query::object_schema;
+pub use scans::Scans;
 
 pub(crate) use generated::expression_columns;
-
-/// Where the rows of objects come from. Versions of tables are pinned behind it: one statement sees
-/// one version of each.
-#[async_trait]
-pub trait Tables: Send + Sync {
-    /// The rows of a table, an external table or a live table. It is never asked for a view.
-    async fn provider(&self, object: &Object) -> Result<Arc<dyn TableProvider>>;
-}
-
-/// What a statement is planned against.
-#[derive(Clone)]
-pub struct PlanContext<'a> {
-    pub catalog: Arc<Catalog>,
-    pub state: &'a SessionState,
-    pub tables: &'a dyn Tables,
-    pub current_schema: &'a str,
-    pub settings: &'a Settings,
-    /// Of whoever asks.
-    pub access: &'a Access,
-    /// Takes down what the statement itself needs. `None` within views.
-    pub noted: Option<&'a Noted>,
-    pub parameters: &'a Parameters,
-}
-
-impl PlanContext<'_> {
-    fn note(&self, need: Need) {
-        if let Some(noted) = self.noted {
-            noted.note(need);
-        }
-    }
-}
 
 /// What is to be done for a statement.
 #[derive(Debug, Clone)]
@@ -170,6 +138,26 @@ impl Plan {
     /// The schema of what `CREATE TOKEN` answers.
     pub fn token_schema() -> SchemaRef {
         principals::token_schema()
+    }
+
+    /// The plan of the rows that it gives or writes.
+    pub(crate) fn rows(&self) -> Option<&LogicalPlan> {
+        match self {
+            Self::Query(plan) | Self::ExplainCache(plan) => Some(plan),
+            Self::Explain { plan, .. } => plan.rows(),
+            Self::CreateTableAs { input, .. }
+            | Self::Insert { input, .. }
+            | Self::InsertLive { input, .. }
+            | Self::DeleteLive { input, .. }
+            | Self::UpdateLive { input, .. } => Some(input),
+            Self::Ddl(_)
+            | Self::Set { .. }
+            | Self::Use { .. }
+            | Self::Kill { .. }
+            | Self::Prepare { .. }
+            | Self::Deallocate { .. }
+            | Self::Credential(_) => None,
+        }
     }
 
     /// Whether it gives rows and changes nothing.

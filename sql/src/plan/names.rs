@@ -15,15 +15,18 @@ use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, Ta
 use futures::future::BoxFuture;
 use sqlparser::ast::{self, Query, Visit, Visitor};
 use watershed_core::error::{Error, Result, SqlState};
-use watershed_storage::error::into_datafusion;
+use watershed_storage::error::{from_datafusion, into_datafusion};
+use watershed_storage::guard::Guard;
 
 use super::json::Json;
 use super::power::Power;
+use super::scans::Scans;
 use super::types::Types;
-use super::{PlanContext, information_schema, now, query, scopes, session_words, temporal};
+use super::{PlanContext, information_schema, now, query, scopes, session_words, temporal, views};
 use crate::authorize::{Need, validate};
 use crate::catalog::{
-    CATALOG_NAME, ExternalDef, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
+    CATALOG_NAME, ExternalDef, INFORMATION_SCHEMA, Object, ObjectName, Privilege, Scope, TEMPORARY_SCHEMA,
+    ViewDef,
 };
 use crate::dialect::{definition, folded, parse_query, read_name, with_room};
 
@@ -41,6 +44,7 @@ pub(super) struct Names<'a> {
     /// By schema and name as the statement gives them. An error is told only if the name is used, as
     /// it may be that of a common table expression.
     sources: HashMap<Key, Result<Arc<dyn TableSource>>>,
+    scans: &'a Scans,
     /// Who asks.
     principal: &'a str,
     /// The session's current schema.
@@ -61,6 +65,7 @@ impl<'a> Names<'a> {
                 .chain(temporal::operators(context.state))
                 .collect(),
             sources: HashMap::new(),
+            scans: context.scans,
             principal: context.access.principal(),
             schema: context.current_schema,
         }
@@ -131,7 +136,7 @@ pub(super) fn common_names(node: &impl Visit) -> Vec<String> {
 /// not a common table expression after all.
 fn note(names: &[ObjectName], schema: &str, context: &PlanContext<'_>) {
     for name in names {
-        if let Some(object) = context.catalog.object(name.schema_or(schema), &name.name) {
+        if let Some(object) = context.catalog.find(name, schema) {
             context.note(Need::on(Privilege::Select, object));
         }
     }
@@ -144,39 +149,39 @@ async fn files_of(def: ExternalDef, context: &PlanContext<'_>) -> Result<Arc<dyn
     if context.noted.is_some() {
         validate(context.access, std::slice::from_ref(&need))?;
     }
-    context.note(need);
+    context.note(need.clone());
     let provider = context.tables.provider(&Object::External(Arc::new(def))).await?;
-    Ok(provider_as_source(provider))
+    let source = provider_as_source(provider);
+    context.scans.guarded(&source, need);
+    Ok(source)
 }
 
-async fn source(
-    name: &ObjectName,
-    schema: &str,
-    context: &PlanContext<'_>,
-    expanding: Expanding<'_>,
-) -> Result<Arc<dyn TableSource>> {
-    let provider = provider(name, schema, context, expanding).await?;
-    Ok(provider_as_source(provider))
-}
-
-fn provider<'f>(
+fn source<'f>(
     name: &'f ObjectName,
     schema: &'f str,
     context: &'f PlanContext<'_>,
     expanding: Expanding<'f>,
-) -> BoxFuture<'f, Result<Arc<dyn TableProvider>>> {
+) -> BoxFuture<'f, Result<Arc<dyn TableSource>>> {
     // Boxed, as views read views.
     Box::pin(async move {
         if name.schema_or(schema) == INFORMATION_SCHEMA {
-            return information_schema::provider(name, context, expanding).await;
+            let source = provider_as_source(information_schema::provider(name, context, expanding).await?);
+            context.scans.open_to_all(&source);
+            return Ok(source);
         }
-        match context.catalog.resolve(name, schema)? {
+        let object = context.resolve(name, schema)?;
+        let provider: Arc<dyn TableProvider> = match &object {
+            // A source with a plan is never scanned itself: the scans are those of the plan.
             Object::View(def) => {
-                let plan = expand(&def, context, expanding).await?;
-                Ok(Arc::new(ViewTable::new(plan, Some(def.sql.clone()))) as _)
+                let plan = expand(def, context, expanding).await?;
+                Arc::new(ViewTable::new(plan, Some(def.sql.clone())))
             }
-            object => context.tables.provider(&object).await,
-        }
+            object => context.tables.provider(object).await?,
+        };
+        let source = provider_as_source(provider);
+        let need = Need::on(Privilege::Select, &object);
+        context.scans.of_object(&source, &object, need);
+        Ok(source)
     })
 }
 
@@ -203,11 +208,8 @@ pub(super) async fn expand(
         noted: None,
         ..context.clone()
     };
-    let context = if def.schema == TEMPORARY_SCHEMA {
-        context
-    } else {
-        &lasting
-    };
+    let temporary = def.schema == TEMPORARY_SCHEMA;
+    let context = if temporary { context } else { &lasting };
     let plan = query::plan_body(&query, &def.schema, context, &inner)
         .await
         .map_err(|error| {
@@ -221,7 +223,22 @@ pub(super) async fn expand(
                 None => told,
             }
         })?;
-    query::rename(plan, &def.columns)
+    let plan = query::rename(plan, &def.columns)?;
+    if temporary {
+        return Ok(plan);
+    }
+    views::check_reads(def, &plan, context)?;
+    // Who may read what the view reads has nothing to find out.
+    let is_open = validate(context.access, &context.scans.needs(&plan)?).is_ok();
+    let need = Need::Privilege(Privilege::Select, Scope::object(&def.schema, &def.name));
+    context.scans.within_view(&plan, &need)?;
+    match is_open {
+        true => Ok(plan),
+        false => {
+            let view = TableReference::partial(def.schema.as_str(), def.name.as_str());
+            Guard::plan(view, plan).map_err(from_datafusion)
+        }
+    }
 }
 
 fn key(name: &TableReference) -> Result<Key> {
@@ -251,7 +268,9 @@ impl ContextProvider for Names<'_> {
         name: &str,
         args: Vec<Expr>,
     ) -> datafusion::common::Result<Arc<dyn TableSource>> {
-        query::table_function(self.state, name, args)
+        let source = query::table_function(self.state, name, args)?;
+        self.scans.open_to_all(&source);
+        Ok(source)
     }
 
     fn create_cte_work_table(
@@ -259,7 +278,9 @@ impl ContextProvider for Names<'_> {
         name: &str,
         schema: arrow::datatypes::SchemaRef,
     ) -> datafusion::common::Result<Arc<dyn TableSource>> {
-        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+        let source = provider_as_source(Arc::new(CteWorkTable::new(name, schema)));
+        self.scans.open_to_all(&source);
+        Ok(source)
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
@@ -275,6 +296,9 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if session_words::names_user(name) {
+            self.scans.depend_on_user();
+        }
         now::function(name)
             .or_else(|| watershed_storage::windows::mark(name))
             .or_else(|| session_words::function(name, self.principal, self.schema))

@@ -156,7 +156,7 @@ fn object_scope(name: &ObjectName, context: &PlanContext<'_>) -> Result<Scope> {
             )
             .with_hint("Grant privileges on the objects that it should show."));
     }
-    let object = context.catalog.resolve(name, context.current_schema)?;
+    let object = context.resolve(name, context.current_schema)?;
     Ok(Scope::object(object.schema(), object.name()))
 }
 

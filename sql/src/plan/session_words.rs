@@ -21,6 +21,11 @@ pub(super) const NAMES: [&str; 7] = [
     "version",
 ];
 
+/// Whether the function of that name says who the user is.
+pub(super) fn names_user(name: &str) -> bool {
+    ["current_role", "current_user", "session_user"].contains(&name)
+}
+
 /// The function of that name, for whoever asks in that schema.
 pub(super) fn function(name: &str, principal: &str, schema: &str) -> Option<Arc<ScalarUDF>> {
     let name = NAMES.into_iter().find(|known| *known == name)?;

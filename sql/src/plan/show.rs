@@ -29,7 +29,7 @@ pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Res
         Statement::ShowFunctions { pattern } => functions(pattern.as_deref(), context)?,
         Statement::ShowColumns { table } | Statement::Describe { table } => describe(&table, context).await?,
         Statement::ShowCreate { table } => {
-            let object = context.catalog.resolve(&table, context.current_schema)?;
+            let object = context.resolve(&table, context.current_schema)?;
             context.note(seen(&object));
             let row = vec![object.name().into(), show_create(&object).into()];
             rows::plan("definition", &["name", "statement"], &[row])?
@@ -191,7 +191,7 @@ async fn describe(name: &ObjectName, context: &PlanContext<'_>) -> Result<Logica
         let provider = information_schema::provider(name, context, &[]).await?;
         return columns(&provider.schema());
     }
-    let object = context.catalog.resolve(name, context.current_schema)?;
+    let object = context.resolve(name, context.current_schema)?;
     context.note(seen(&object));
     let declared = object.columns();
     if declared.is_empty() {

@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast::Query;
 use watershed_core::error::{Error, Result, SqlState};
 
 use super::{Plan, PlanContext, names, parameters, query};
-use crate::catalog::{ObjectName, Op, TEMPORARY_SCHEMA, ViewDef};
+use crate::authorize::{Access, validate};
+use crate::catalog::{ADMIN, Identity, ObjectName, Op, TEMPORARY_SCHEMA, ViewDef, ViewRead};
 use crate::dialect::{CreateView, read_name};
 
 pub(super) async fn create(view: CreateView, context: &PlanContext<'_>) -> Result<Plan> {
@@ -22,6 +24,11 @@ pub(super) async fn create(view: CreateView, context: &PlanContext<'_>) -> Resul
             .error(SqlState::UndefinedParameter, "a view has no parameters"));
     }
     let plan = query::plan_body(&body, &schema, context, &expanding).await?;
+    let (owner, reads) = if schema == TEMPORARY_SCHEMA {
+        (None, Vec::new())
+    } else {
+        (Some(owner(context)), tables(&plan, context)?)
+    };
     let plan = query::rename(query::finish(plan, context)?, &view.columns)?;
     if let Some(name) = query::repeated_name(&plan) {
         return Err(Error::new(
@@ -37,10 +44,66 @@ pub(super) async fn create(view: CreateView, context: &PlanContext<'_>) -> Resul
             sql,
             columns: view.columns,
             builtin: false,
+            owner,
+            reads,
         },
         if_not_exists: view.if_not_exists,
         or_replace: view.or_replace,
     }))
+}
+
+/// Whose rights a view has. Where nobody logs in, those of the administrators.
+fn owner(context: &PlanContext<'_>) -> String {
+    let name = context.access.principal();
+    let user = context.catalog.principals.user(name);
+    user.map_or(ADMIN, |_| name).to_owned()
+}
+
+/// The tables that a view's query reads by itself.
+fn tables(plan: &LogicalPlan, context: &PlanContext<'_>) -> Result<Vec<ViewRead>> {
+    let reads = context.scans.objects(plan)?.into_iter();
+    let of_table = reads.filter_map(|read| match read.identity {
+        Identity::Table(table) => Some(ViewRead {
+            schema: read.schema,
+            name: read.name,
+            table,
+        }),
+        Identity::External(_) | Identity::View(_) | Identity::Live(_) => None,
+    });
+    Ok(of_table.collect())
+}
+
+/// An error unless the view's owner may read, as of now, what the view reads, and the view reads the tables for which it
+/// was made: another table that has the name of one that was dropped is not for its readers.
+pub(super) fn check_reads(def: &ViewDef, plan: &LogicalPlan, context: &PlanContext<'_>) -> Result<()> {
+    // Those of the system, and those of older versions, have no owner.
+    let Some(owner) = &def.owner else { return Ok(()) };
+    let refused = |detail: String| {
+        Error::new(
+            SqlState::InsufficientPrivilege,
+            format!("view \"{}\" cannot be read", def.name),
+        )
+        .with_detail(detail)
+        .with_hint("Who may read what the view reads can make it again with CREATE OR REPLACE VIEW.")
+    };
+    let access = Access::of(&context.catalog.principals, owner)
+        .map_err(|_| refused("Its owner does not exist any more.".to_owned()))?;
+    validate(&access, &context.scans.needs(plan)?)
+        .map_err(|_| refused("Its owner may not read what the view reads any more.".to_owned()))?;
+    for read in tables(plan, context)? {
+        let known = |known: &&ViewRead| known.schema == read.schema && known.name == read.name;
+        if def
+            .reads
+            .iter()
+            .find(known)
+            .is_some_and(|known| known.table != read.table)
+        {
+            return Err(refused(
+                "It reads a table that was dropped; the one of its name is another.".to_owned(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What a view is planned against: one that outlives the session does not read what ends with it.

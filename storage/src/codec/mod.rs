@@ -33,6 +33,7 @@ pub use window::{WholeWindowExec, is_window};
 
 use crate::external::TextSource;
 use crate::fragment::FragmentCacheExec;
+use crate::guard::GuardExec;
 use crate::session;
 use crate::windows;
 use crate::write::{ShardWriteExec, WriteTarget};
@@ -44,6 +45,7 @@ const FRAGMENT_CACHE: u8 = 2;
 const WINDOW: u8 = 3;
 const KNOWN_ORDER: u8 = 4;
 const TEXT_SCAN: u8 = 5;
+const GUARD: u8 = 6;
 
 /// Encodes and decodes our nodes; others are not its business.
 #[derive(Debug, Default)]
@@ -62,6 +64,7 @@ impl PhysicalExtensionCodec for WatershedCodec {
         };
         match (kind, inputs) {
             (TEXT_SCAN, []) => text_scan(fields, ctx, proto_converter),
+            (GUARD, [input]) => Ok(Arc::new(GuardExec::new(Arc::clone(input)))),
             (SHARD_WRITE, [input]) => {
                 let target: WriteTarget = serde_json::from_slice(fields).map_err(|error| {
                     datafusion::common::internal_datafusion_err!("a write is garbled: {error}")
@@ -101,6 +104,11 @@ impl PhysicalExtensionCodec for WatershedCodec {
         buf: &mut Vec<u8>,
         proto_converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
+        if node.is::<GuardExec>() {
+            buf.extend_from_slice(MAGIC);
+            buf.push(GUARD);
+            return Ok(());
+        }
         if let Some(window) = node.downcast_ref::<WholeWindowExec>() {
             buf.extend_from_slice(MAGIC);
             buf.push(WINDOW);

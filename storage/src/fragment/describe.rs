@@ -28,6 +28,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use super::FragmentCacheExec;
 use super::digest::FragmentDigest;
 use super::scan::{conjuncts, dynamic_filters, file_scan, join_filters};
+use crate::guard::GuardExec;
 use crate::scalar::nested_key;
 
 /// Layouts of states, and the text below, belong to one version of the engine.
@@ -235,6 +236,7 @@ fn is_by_probe_row(join: &HashJoinExec) -> bool {
 /// Whether a node gives the rows that it takes, be it in other partitions.
 fn is_transparent(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<FragmentCacheExec>()
+        || plan.is::<GuardExec>()
         || plan.is::<CooperativeExec>()
         || plan.is::<CoalescePartitionsExec>()
         || plan.is::<RepartitionExec>()

@@ -40,6 +40,7 @@ use watershed_core::store::StoreRoot;
 
 use crate::error::{from_datafusion, into_datafusion};
 use crate::functions;
+use crate::guard::LeakproofPredicates;
 use crate::numbers;
 use crate::windows;
 
@@ -199,6 +200,7 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
         tracing::error!(%error, "the function of scalar subqueries is missing");
     }
     let mut logical = totals::guarded(distinct::guarded(joins::guarded(state.optimizers())));
+    logical.insert(0, Arc::new(LeakproofPredicates));
     logical.push(Arc::new(sort_keys::DistinctSortKeys));
     logical.push(Arc::new(predicates::GuardedPredicates));
     let physical = filtered::guarded(pushdown::guarded(state.physical_optimizers()));

@@ -31,6 +31,7 @@ use datafusion::physical_plan::{
 };
 use watershed_storage::codec::{KnownOrderExec, is_window};
 use watershed_storage::fragment;
+use watershed_storage::guard::GuardExec;
 use watershed_storage::write::ShardWriteExec;
 
 use super::broadcast::may_be_copied;
@@ -149,6 +150,7 @@ fn keeps_partitions(plan: &Plan, single: bool) -> bool {
         || plan.is::<ProjectionExec>()
         || plan.is::<CooperativeExec>()
         || plan.is::<KnownOrderExec>()
+        || plan.is::<GuardExec>()
         || plan.is::<LocalLimitExec>()
         || plan.is::<UnnestExec>()
         || plan.is::<ShardWriteExec>()
@@ -210,6 +212,7 @@ fn is_replayable(plan: &Plan) -> bool {
     let walked = plan.apply(|node| {
         let plain = node.is::<FilterExec>()
             || node.is::<ProjectionExec>()
+            || node.is::<GuardExec>()
             || node.is::<CooperativeExec>()
             || file_scan(node).is_some();
         let mut steady = true;

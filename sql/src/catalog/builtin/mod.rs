@@ -32,6 +32,8 @@ static VIEWS: LazyLock<Vec<ViewDef>> = LazyLock::new(|| {
             sql: sql.trim().to_owned(),
             columns: Vec::new(),
             builtin: true,
+            owner: None,
+            reads: Vec::new(),
         })
         .collect()
 });

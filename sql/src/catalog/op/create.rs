@@ -7,7 +7,7 @@ use watershed_storage::layout::TableLayout;
 
 use super::{Decision, check_open};
 use crate::catalog::compare::{live_difference, same_view, table_difference};
-use crate::catalog::model::Catalog;
+use crate::catalog::model::{Catalog, TEMPORARY_SCHEMA};
 use crate::catalog::object::{ExternalDef, Object, TableDef, ViewDef};
 use crate::catalog::record::Change;
 use crate::catalog::{builtin, shard_map};
@@ -112,6 +112,11 @@ pub(super) fn external(
     or_replace: bool,
 ) -> Result<Decision> {
     check_open(catalog, &def.schema)?;
+    if def.schema == TEMPORARY_SCHEMA {
+        return Err(Error::unsupported("an external table cannot be temporary").with_hint(
+            "Create it in another schema, or a temporary view of its files: CREATE TEMPORARY VIEW … AS SELECT … FROM read_parquet(…).",
+        ));
+    }
     match catalog.object(&def.schema, &def.name) {
         None => {}
         Some(Object::External(_)) if or_replace => {}

@@ -19,7 +19,7 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::layout::{Column, TableLayout};
 
 use super::model::{Catalog, INFORMATION_SCHEMA, SYSTEM_SCHEMA};
-use super::object::{ExternalDef, Object, ObjectName, TableDef, ViewDef};
+use super::object::{ExternalDef, Meant, Object, ObjectName, TableDef, ViewDef};
 use super::record::Change;
 
 /// One change of the catalog, not yet checked. It is checked again whenever the catalog has moved.
@@ -57,16 +57,19 @@ pub enum Op {
     DropTable {
         schema: String,
         name: ObjectName,
+        meant: Meant,
         if_exists: bool,
     },
     DropView {
         schema: String,
         name: ObjectName,
+        meant: Meant,
         if_exists: bool,
     },
     AlterTable {
         schema: String,
         name: ObjectName,
+        meant: Meant,
         if_exists: bool,
         alteration: Alteration,
     },
@@ -163,8 +166,39 @@ impl Op {
         }
     }
 
+    /// The existing object that it is about, by name.
+    fn subject(&self) -> Option<(&ObjectName, &str, &Meant)> {
+        match self {
+            Self::DropTable {
+                schema, name, meant, ..
+            }
+            | Self::DropView {
+                schema, name, meant, ..
+            }
+            | Self::AlterTable {
+                schema, name, meant, ..
+            } => Some((name, schema, meant)),
+            Self::CreateSchema { .. }
+            | Self::DropSchema { .. }
+            | Self::CreateTable { .. }
+            | Self::CreateExternal { .. }
+            | Self::CreateView { .. }
+            | Self::Principal(_)
+            | Self::Cache(_) => None,
+        }
+    }
+
+    /// An error if its name means another object than the one for which it was authorized.
+    pub fn check_meaning(&self, catalog: &Catalog) -> Result<()> {
+        match self.subject() {
+            Some((name, schema, meant)) => meant.check(name, catalog.find(name, schema)),
+            None => Ok(()),
+        }
+    }
+
     /// The facts it comes to, given all that exists.
     pub(super) fn decide(&self, catalog: &Catalog) -> Result<Decision> {
+        self.check_meaning(catalog)?;
         match self {
             Self::CreateSchema { name, if_not_exists } => create::schema(catalog, name, *if_not_exists),
             Self::DropSchema {
@@ -201,17 +235,20 @@ impl Op {
                 schema,
                 name,
                 if_exists,
+                ..
             } => drop::table(catalog, name, schema, *if_exists),
             Self::DropView {
                 schema,
                 name,
                 if_exists,
+                ..
             } => drop::view(catalog, name, schema, *if_exists),
             Self::AlterTable {
                 schema,
                 name,
                 if_exists,
                 alteration,
+                ..
             } => alter::table(catalog, name, schema, *if_exists, alteration),
             Self::Principal(op) => op.decide(catalog),
             Self::Cache(op) => op.decide(catalog),

@@ -125,7 +125,10 @@ async fn what_is_shown_gives_the_same_again() {
                 assert_eq!(one.builtin, two.builtin, "{text}");
             }
             (Object::External(one), Object::External(two)) => assert_eq!(one, two),
-            (Object::View(one), Object::View(two)) => assert_eq!(one, two),
+            // Whoever runs the statement again owns the new one.
+            (Object::View(one), Object::View(two)) => {
+                assert_eq!((&one.sql, &one.columns), (&two.sql, &two.columns));
+            }
             _ => panic!("{text}"),
         }
     }

@@ -25,8 +25,8 @@ use watershed_core::store::StoreRoot;
 use watershed_storage::session::{self, Resources};
 
 use super::*;
-use crate::authorize::authorize;
-use crate::catalog::{CatalogStore, PUBLIC_SCHEMA};
+use crate::authorize::{Access, Noted, authorize};
+use crate::catalog::{CatalogStore, Object, PUBLIC_SCHEMA};
 use crate::dialect::parse;
 
 /// A session over a catalog of its own. Rows inserted are kept in memory.
@@ -109,7 +109,7 @@ impl Fixture {
             Some(user) => Access::of(&self.store.current().principals, user)?,
             None => Access::everything("tester"),
         };
-        let noted = Noted::default();
+        let (noted, scans) = (Noted::default(), Scans::default());
         let context = PlanContext {
             catalog: self.store.current(),
             state: &state,
@@ -118,6 +118,7 @@ impl Fixture {
             settings: &self.settings,
             access: &access,
             noted: Some(&noted),
+            scans: &scans,
             parameters,
         };
         authorize(plan(parsed.remove(0).statement, &context).await, &context)
