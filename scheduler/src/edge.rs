@@ -4,6 +4,7 @@
 //! is still so, and hears 304 without the query being run. Nobody is told to keep it unasked, so that what a
 //! proxy or a CDN gives is never older than what the scheduler would.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use arrow::json::WriterBuilder;
 use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, JsonArray, NullableEncoder};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Query, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::get;
@@ -23,6 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::TryStreamExt;
 use serde::Deserialize;
+use watershed_core::net::Peer;
 use watershed_core::{Error, Result, SqlState, duration};
 
 use crate::cache::{Key, Layer};
@@ -42,26 +44,73 @@ struct Asked {
     max_staleness: Option<String>,
 }
 
-/// The route, for the scheduler's HTTP port.
-pub(crate) fn router(engine: Engine) -> Router {
-    Router::new()
-        .route("/v1/results", get(results))
-        .with_state(engine)
+/// The route, for the scheduler's HTTP port on that address.
+pub(crate) fn router(engine: Engine, address: IpAddr) -> Router {
+    let port = Port {
+        engine,
+        on_loopback: address.is_loopback(),
+    };
+    Router::new().route("/v1/results", get(results)).with_state(port)
 }
 
-async fn results(State(engine): State<Engine>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
-    match Box::pin(answer(&engine, &asked, &headers)).await {
+#[derive(Clone)]
+struct Port {
+    engine: Engine,
+    on_loopback: bool,
+}
+
+async fn results(
+    State(port): State<Port>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let result = match check_host(&port, &headers) {
+        Ok(()) => Box::pin(answer(&port.engine, &asked, &headers, peer.address)).await,
+        Err(error) => Err(error),
+    };
+    match result {
         Ok(response) => response,
         Err(error) => refusal(&error),
     }
 }
 
-async fn answer(engine: &Engine, asked: &Asked, headers: &HeaderMap) -> Result<Response> {
+/// Where nobody logs in, a port on loopback is for programs of this machine. A page in a browser reaches it as well, under
+/// a name of its own that its owner has let mean 127.0.0.1 (DNS rebinding): names are refused, but for `localhost`.
+fn check_host(port: &Port, headers: &HeaderMap) -> Result<()> {
+    if !port.on_loopback || port.engine.parts().logins.lets_in_users_only() {
+        return Ok(());
+    }
+    let host = headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    if name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState::InsufficientPrivilege,
+        format!("the host {host:?} is not this server's"),
+    )
+    .with_hint("Use its address or localhost, or let users log in: --require-login."))
+}
+
+async fn answer(
+    engine: &Engine,
+    asked: &Asked,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+) -> Result<Response> {
     let sql = asked.sql.as_deref().ok_or_else(|| {
         Error::new(SqlState::InvalidParameterValue, "nothing is asked for")
             .with_hint("Put a query into the parameter sql: GET /v1/results?sql=SELECT%201")
     })?;
-    let login = engine.authenticate(&credentials(headers)?, None).await?;
+    let login = engine.authenticate(&credentials(headers)?, peer).await?;
     let parts = engine.parts();
     // All of one principal's requests: nothing that a query does changes a session.
     let session = SessionKey::new(format!("http {}", login.principal.name()));

@@ -160,7 +160,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
     }
     serving.spawn(net::serve_http(
         http,
-        net::health_router(ready.clone()).merge(edge::router(engine.clone())),
+        net::health_router(ready.clone()).merge(edge::router(engine.clone(), options.http.ip())),
         shutdown.clone(),
     ));
     let control = FlightServiceServer::new(ControlService::new(

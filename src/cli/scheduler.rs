@@ -116,7 +116,9 @@ pub(super) async fn start(
     work_dir: &WorkDir,
     login: Policy,
 ) -> Result<process::Scheduler> {
-    check_open(ports.flight, &login, ports.allow_anonymous)?;
+    for address in [ports.flight, ports.http] {
+        check_open(address, &login, ports.allow_anonymous)?;
+    }
     process::start(process::Options {
         store: common.store()?,
         secret,

@@ -45,6 +45,11 @@ impl Guard {
         LogicalPlan::Extension(Extension { node })
     }
 
+    /// Whether a node is a barrier.
+    pub fn is(plan: &LogicalPlan) -> bool {
+        Self::of(plan).is_some()
+    }
+
     fn of(plan: &LogicalPlan) -> Option<&Self> {
         match plan {
             LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),

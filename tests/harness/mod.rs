@@ -8,7 +8,7 @@ mod session;
 mod wire;
 
 pub use cluster::{Cluster, Executor, Options, text_of};
-pub use http::get;
+pub use http::{get, get_with};
 pub use process::{alive, memory, processor_time, signal, steps, wait_until};
 pub use server::Server;
 pub use session::{Failure, Session, Table};

@@ -58,3 +58,25 @@ fn with_tls_and_users() {
     }
     assert!(!cluster.log().contains(PASSWORD), "a password is in the log");
 }
+
+/// `WATERSHED_TEST_STEPS` says how many statements run, `WATERSHED_TEST_SEED` which.
+#[test]
+fn views_tell_nothing_of_the_rows_that_they_leave_out() {
+    let mut options = Options::executors(2);
+    options.arguments = vec!["--require-login"];
+    options.variables = vec![("WATERSHED_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned())];
+    let cluster = Cluster::start(&options);
+    script_with("noninterference.py", &[cluster.flight(), ADMIN_PASSWORD], &[]);
+    cluster.assert_goes_on();
+}
+
+/// `WATERSHED_TEST_STEPS` says how many statements run, `WATERSHED_TEST_SEED` which.
+#[test]
+fn statements_read_what_is_granted() {
+    let mut options = Options::executors(1);
+    options.arguments = vec!["--require-login"];
+    options.variables = vec![("WATERSHED_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned())];
+    let cluster = Cluster::start(&options);
+    script_with("privileges.py", &[cluster.flight(), ADMIN_PASSWORD], &[]);
+    cluster.assert_goes_on();
+}

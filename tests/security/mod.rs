@@ -1,5 +1,6 @@
 //! Users, what lets them in, and what they may do, against the built binary.
 
+mod entry;
 mod views;
 
 use std::thread::sleep;

@@ -60,6 +60,12 @@ impl Connection {
     }
 }
 
+impl Connection {
+    pub(super) fn peer(&self) -> Peer {
+        self.peer
+    }
+}
+
 impl Connected for Connection {
     type ConnectInfo = Peer;
 

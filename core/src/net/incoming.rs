@@ -9,13 +9,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use futures::{Stream, stream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::connection::{Connection, ConnectionId};
+use super::connection::{Connection, ConnectionId, Peer};
 
 /// Handshakes of honest peers take milliseconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,7 +130,7 @@ impl Incoming {
 
 impl axum::serve::Listener for Incoming {
     type Io = Connection;
-    /// Nobody asks.
+    /// Whom a request comes from says the connection: see [`Peer`].
     type Addr = ();
 
     async fn accept(&mut self) -> (Connection, ()) {
@@ -137,6 +139,12 @@ impl axum::serve::Listener for Incoming {
 
     fn local_addr(&self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Connected<IncomingStream<'_, Incoming>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Incoming>) -> Self {
+        stream.io().peer()
     }
 }
 

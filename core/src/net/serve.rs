@@ -14,7 +14,7 @@ use tonic::transport::Server;
 use tower::Service;
 
 use super::incoming::Incoming;
-use super::{ClusterSecret, ServerTls};
+use super::{ClusterSecret, Peer, ServerTls};
 use crate::error::{Error, Result, SqlState};
 
 /// The largest message that cluster ports take: plans with very many files.
@@ -103,11 +103,12 @@ pub(super) async fn serve_grpc_pinging(
     })
 }
 
-/// Serves HTTP until `shutdown`.
+/// Serves HTTP until `shutdown`. Handlers may extract whom a request comes from, as `ConnectInfo<Peer>`.
 pub async fn serve_http(bound: Bound, router: axum::Router, shutdown: CancellationToken) -> Result<()> {
     let address = bound.address;
     let incoming = Incoming::new(bound.listener, bound.tls.map(|tls| tls.for_http()));
-    let server = axum::serve(incoming, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    let server = axum::serve(incoming, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     drained(std::future::IntoFuture::into_future(server), shutdown)
         .await
         .map_err(|error| {

@@ -4,6 +4,7 @@
 //! clients that send a password with every call), `attempts` (how often one may be wrong), `token`.
 
 mod attempts;
+mod pace;
 mod passwords;
 mod remembered;
 mod token;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::Mutex;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use watershed_core::clock::Clock;
@@ -27,6 +29,7 @@ use watershed_sql::dialect::Secret;
 
 use crate::flight::{Credentials, Login, Principal};
 use attempts::Attempts;
+use pace::Pace;
 use passwords::Passwords;
 use remembered::Remembered;
 
@@ -34,6 +37,8 @@ pub use token::NewToken;
 
 /// A login is good for this long; then the client has to show its password or token again.
 const LOGIN_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
+/// By a catalog that is older, nobody is let in.
+const CATALOG_AGE_MAX: Duration = Duration::from_secs(1);
 /// Longer ones are nobody's.
 const USER_BYTES_MAX: usize = 128;
 const PASSWORD_BYTES_MAX: usize = 1_024;
@@ -53,6 +58,7 @@ pub enum Policy {
 pub struct Logins {
     clock: Arc<dyn Clock>,
     passwords: Passwords,
+    tokens: Pace,
     /// Of this process: what it vouches for ends with it.
     key: hmac::Key,
     /// `None` lets everyone in.
@@ -65,6 +71,8 @@ struct Users {
     admin: Option<PasswordHash>,
     remembered: Remembered,
     attempts: Attempts,
+    /// When the catalog was read from the store for a login, on the monotonic clock.
+    refreshed: Mutex<Option<Duration>>,
 }
 
 impl Logins {
@@ -90,10 +98,12 @@ impl Logins {
                     admin,
                     remembered: Remembered::new(Arc::clone(&clock))?,
                     attempts: Attempts::new(Arc::clone(&clock)),
+                    refreshed: Mutex::default(),
                 })
             }
         };
         Ok(Self {
+            tokens: Pace::new(Arc::clone(&clock)),
             clock,
             passwords,
             key,
@@ -101,10 +111,20 @@ impl Logins {
         })
     }
 
+    /// Counts a token that a user makes, or refuses it: too many in a short time are too many records of the catalog.
+    pub fn count_token(&self, user: &str) -> Result<()> {
+        self.tokens.take(user)
+    }
+
     /// The hash of a new password.
     pub async fn hash(&self, password: &Secret) -> Result<PasswordHash> {
         check_password(password)?;
         self.passwords.hash(password).await
+    }
+
+    /// Whether nobody is let in without showing who it is.
+    pub fn lets_in_users_only(&self) -> bool {
+        self.users.is_some()
     }
 
     /// What a principal that was let in may do.
@@ -140,7 +160,7 @@ impl Logins {
     }
 
     /// Whether a login of that age still holds: the user is there, with the same password, or the token
-    /// is. It is asked of the newest catalog that this process has seen.
+    /// is.
     pub fn check(&self, catalog: &Catalog, login: &Login, age: Duration) -> Result<()> {
         let Some(users) = &self.users else {
             return Ok(());
@@ -171,6 +191,24 @@ impl Logins {
             .with_hint("Log in again."))
     }
 
+    /// A catalog that was the newest less than [`CATALOG_AGE_MAX`] ago: another scheduler may have dropped a token or changed
+    /// a password.
+    pub async fn recent(&self, store: &CatalogStore) -> Result<Arc<Catalog>> {
+        let Some(users) = &self.users else {
+            return Ok(store.current());
+        };
+        let now = self.clock.elapsed();
+        {
+            let refreshed = users.refreshed.lock();
+            if refreshed.is_some_and(|at| now.saturating_sub(at) < CATALOG_AGE_MAX) {
+                return Ok(store.current());
+            }
+        }
+        let catalog = store.refresh().await?;
+        *users.refreshed.lock() = Some(now);
+        Ok(catalog)
+    }
+
     async fn by_token(
         &self,
         users: &Users,
@@ -179,7 +217,7 @@ impl Logins {
         peer: Option<IpAddr>,
     ) -> Result<Login> {
         let digest = token::digest(secret);
-        let mut catalog = store.current();
+        let mut catalog = self.recent(store).await?;
         if catalog.principals.token_by_digest(&digest).is_none() {
             // Another scheduler may have made it; those who try at random shall not ask the store for ever.
             users.attempts.check("", peer)?;
@@ -215,7 +253,7 @@ impl Logins {
             return Err(wrong_password());
         }
         users.attempts.check(user, peer)?;
-        let mut catalog = store.current();
+        let mut catalog = self.recent(store).await?;
         if user != ADMIN && catalog.principals.user(user).is_none() {
             catalog = store.refresh().await?;
         }

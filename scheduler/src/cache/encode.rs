@@ -8,6 +8,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Distinct, Expr, Join, LogicalPlan, TableScan};
 use datafusion::scalar::ScalarValue;
 use watershed_sql::dialect::with_room;
+use watershed_storage::guard::Guard;
 use watershed_storage::scalar::nested_key;
 use watershed_storage::table::Pin;
 
@@ -126,9 +127,7 @@ impl Encoder {
                     self.expression(&key.expr, on.input.schema())?;
                 }
             }
-            LogicalPlan::Extension(extension) if extension.node.name() == "Guard" => {
-                self.put(format_args!("(guard"));
-            }
+            plan if Guard::is(plan) => self.put(format_args!("(guard")),
             LogicalPlan::Unnest(unnest) => {
                 // By places already; the options name columns where depths are asked for.
                 self.put(format_args!(

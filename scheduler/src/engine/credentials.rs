@@ -41,6 +41,10 @@ pub(super) async fn apply(running: &mut Running<'_>, credential: Credential) -> 
             password: parts.logins.hash(&password).await?,
         },
         Credential::CreateToken { user, name, lifetime } => {
+            let access = running.engine.access(&parts.catalog.current(), running.session)?;
+            if !access.is_admin() {
+                parts.logins.count_token(access.principal())?;
+            }
             let token = NewToken::generate()?;
             let lifetime = TimeDelta::from_std(lifetime).map_err(|_| never())?;
             let def = TokenDef {

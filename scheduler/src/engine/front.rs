@@ -31,7 +31,8 @@ impl flight::Engine for Engine {
 
     async fn check_login(&self, login: &Login, age: Duration) -> Result<()> {
         let parts = self.parts();
-        parts.logins.check(&parts.catalog.current(), login, age)
+        let catalog = parts.logins.recent(&parts.catalog).await?;
+        parts.logins.check(&catalog, login, age)
     }
 
     async fn session(&self, key: &SessionKey, principal: &Principal) -> Result<SessionId> {

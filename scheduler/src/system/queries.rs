@@ -6,7 +6,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::scalar::ScalarValue;
 use watershed_core::Result;
 use watershed_sql::authorize::Access;
-use watershed_sql::catalog::LiveDef;
+use watershed_sql::catalog::{LiveDef, Privilege, Scope};
 
 use super::rows::{Row, instant, integer, table, text};
 use crate::dispatch::context::Counters;
@@ -16,7 +16,50 @@ use crate::engine::{Parts, QueryRecord, QueryState};
 pub(super) fn provider(parts: &Parts, access: &Access, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
     let mut queries = parts.queries.list();
     queries.retain(|query| access.owns(&query.principal));
-    table(def, queries.into_iter().map(row).collect())
+    let rows = queries.into_iter().map(|query| {
+        let counted = may_count(access, &query);
+        let mut row = row(query);
+        if !counted {
+            row.retain(|name, _| !OF_TABLES.contains(name));
+        }
+        row
+    });
+    table(def, rows.collect())
+}
+
+/// What tells of the tables that a statement reads, through views too.
+const OF_TABLES: [&str; 16] = [
+    "files_total",
+    "files_scanned",
+    "shards_total",
+    "shards_scanned",
+    "rows_scanned",
+    "bytes_scanned",
+    "data_bytes_cached",
+    "shards_completed",
+    "shards_reused",
+    "retries",
+    "hedges",
+    "fragments_cached",
+    "fragments_run",
+    "bytes_cached",
+    "table_versions",
+    "reason",
+];
+
+/// Whether one may read all tables that a statement read. A view may show a few of the rows that it reads.
+fn may_count(access: &Access, query: &QueryRecord) -> bool {
+    let may_read = |table: &str| {
+        let scope = table
+            .split_once('.')
+            .map(|(schema, name)| Scope::object(schema, name));
+        scope.is_some_and(|scope| access.allows(Privilege::Select, &scope))
+    };
+    let versions = query.table_versions.as_deref().unwrap_or("{}");
+    let versions: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(versions).ok();
+    access.is_admin()
+        || (query.scans.iter().all(|scan| may_read(&scan.table))
+            && versions.is_some_and(|versions| versions.keys().all(|table| may_read(table))))
 }
 
 fn row(query: QueryRecord) -> Row {

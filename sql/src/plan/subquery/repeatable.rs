@@ -7,6 +7,7 @@ use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 use watershed_core::error::Error;
 use watershed_storage::error::into_datafusion;
+use watershed_storage::guard::Guard;
 
 /// Aggregates whose result depends on the order of rows.
 const ORDERED: [&str; 7] = [
@@ -73,6 +74,10 @@ fn is_repeatable(plan: &LogicalPlan, columns: &[Column]) -> Result<bool> {
             below(&found.input, &chosen(&all)?, &[])
         }
         LogicalPlan::Filter(found) => below(&found.input, std::slice::from_ref(&found.predicate), columns),
+        LogicalPlan::Extension(found) if Guard::is(plan) => match found.node.inputs().as_slice() {
+            [input] => is_repeatable(input, columns),
+            _ => Ok(false),
+        },
         LogicalPlan::Sort(found) if found.fetch.is_none() => is_repeatable(&found.input, columns),
         LogicalPlan::Distinct(Distinct::All(input)) => is_repeatable(input, &input.schema().columns()),
         LogicalPlan::Unnest(found) => is_repeatable(&found.input, &found.input.schema().columns()),
