@@ -80,13 +80,7 @@ fn catalog_records_are_not_made_without_end() {
     ada.fails("CREATE TOKEN t", "53300");
     // A temporary external table would be everybody's.
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(
-        folder.path().join("x.csv"),
-        "a
-1
-",
-    )
-    .unwrap();
+    std::fs::write(folder.path().join("x.csv"), "a\n1\n").unwrap();
     let location = folder.path().display();
     admin.fails(
         &format!("CREATE EXTERNAL TABLE temp.x STORED AS CSV LOCATION '{location}'"),

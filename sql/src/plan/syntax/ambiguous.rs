@@ -20,7 +20,7 @@ use crate::dialect::{at, folded, read_name};
 pub(super) fn check(select: &Select, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError> {
     let mut shared = Vec::new();
     for from in &select.from {
-        shared_in(from, scopes, &mut shared);
+        shared_in(from, scopes, scopes.count(), &mut shared);
     }
     if shared.is_empty() {
         return Ok(());
@@ -82,18 +82,20 @@ pub(in crate::plan) fn ambiguity(name: &str) -> Error {
 /// The names that several columns of one table in FROM share, each with that table's name.
 type Shared = [(String, String)];
 
-fn shared_in(from: &TableWithJoins, scopes: &Scopes<'_, '_>, found: &mut Vec<(String, String)>) {
+fn shared_in(from: &TableWithJoins, scopes: &Scopes<'_, '_>, seen: usize, found: &mut Vec<(String, String)>) {
     let joined = from.joins.iter().map(|join| &join.relation);
     for factor in std::iter::once(&from.relation).chain(joined) {
         match factor {
-            TableFactor::NestedJoin { table_with_joins, .. } => shared_in(table_with_joins, scopes, found),
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                shared_in(table_with_joins, scopes, seen, found);
+            }
             TableFactor::Derived {
                 subquery,
                 alias: Some(alias),
                 ..
             } => {
                 let table = folded(&alias.name);
-                shared_by(alias, Some(subquery), scopes, &table, found);
+                shared_by(alias, Some(subquery), (scopes, seen), &table, found);
             }
             TableFactor::Table { name, alias, .. } => {
                 let Ok(read) = read_name(name) else { continue };
@@ -103,10 +105,10 @@ fn shared_in(from: &TableWithJoins, scopes: &Scopes<'_, '_>, found: &mut Vec<(St
                 let table = alias
                     .as_ref()
                     .map_or(read.name.clone(), |alias| folded(&alias.name));
-                if let Some(cte) = scopes.common(&read.name)
+                if let Some((cte, before)) = scopes.common(&read.name, seen)
                     && alias.as_ref().is_none_or(|alias| alias.columns.is_empty())
                 {
-                    shared_by(&cte.alias, Some(&cte.query), scopes, &table, found);
+                    shared_by(&cte.alias, Some(&cte.query), (scopes, before), &table, found);
                 }
             }
             _ => {}
@@ -117,7 +119,7 @@ fn shared_in(from: &TableWithJoins, scopes: &Scopes<'_, '_>, found: &mut Vec<(St
 fn shared_by(
     alias: &TableAlias,
     query: Option<&Query>,
-    scopes: &Scopes<'_, '_>,
+    (scopes, seen): (&Scopes<'_, '_>, usize),
     table: &str,
     found: &mut Vec<(String, String)>,
 ) {
@@ -136,7 +138,7 @@ fn shared_by(
     {
         let mut inner = Vec::new();
         for from in &select.from {
-            shared_in(from, scopes, &mut inner);
+            shared_in(from, scopes, seen, &mut inner);
         }
         found.extend(inner.into_iter().map(|(_, name)| (table.to_owned(), name)));
     }

@@ -126,10 +126,20 @@ impl<'n, 's> Scopes<'n, 's> {
         Some(Arc::clone(plan.schema()))
     }
 
-    /// The common table expression that a name means here, if it is one.
-    pub(super) fn common(&self, name: &str) -> Option<&Cte> {
-        let mut seen = self.open.iter().rev().flat_map(|scope| scope.seen.iter().rev());
-        seen.find(|cte| folded(&cte.alias.name) == name)
+    /// How many common table expressions are seen here.
+    pub(super) fn count(&self) -> usize {
+        self.open.iter().map(|scope| scope.seen.len()).sum()
+    }
+
+    /// The common table expression that a name means where the first `count` of them are seen, and how many are seen
+    /// within it: those before it, so that one that reads a table of its own name does not mean itself.
+    pub(super) fn common(&self, name: &str, count: usize) -> Option<(&Cte, usize)> {
+        let seen: Vec<&Cte> = self.open.iter().flat_map(|scope| &scope.seen).collect();
+        let before = seen
+            .iter()
+            .take(count)
+            .rposition(|cte| folded(&cte.alias.name) == name)?;
+        Some((seen[before], before))
     }
 }
 
