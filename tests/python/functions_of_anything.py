@@ -23,7 +23,7 @@ COLUMNS = {
 ARGUMENTS = ["", "NULL", *COLUMNS, "ts - ts", "NULL, NULL", "s, s", "i, i", "l, i", "s, ts"]
 INTERNAL = re.compile(
     r"\b(Utf8|LargeUtf8|Utf8View|U?Int(8|16|32|64)|Float(16|32|64)|Date(32|64)|Decimal(32|64|128|256)|DataType|Expr)\b"
-    r"|\b(Timestamp|Struct|List|Interval|Duration|Union|FixedSizeBinary|Signature|UserDefined|TypeSignatureClass)\(|user-defined coercion"
+    r"|\b[A-Z]\w+Exec\b|\b(Timestamp|Struct|List|Interval|Duration|Union|FixedSizeBinary|Signature|UserDefined|TypeSignatureClass)\(|user-defined coercion"
 )
 # What waits.
 LEFT_OUT = {"pg_sleep", "sleep"}
@@ -77,7 +77,8 @@ def main(url, pattern=""):
         if name not in LEFT_OUT and re.search(pattern, name):
             quoted = name if re.fullmatch("[a-z_][a-z0-9_]*", name) else f'"{name}"'
             for argument in ARGUMENTS:
-                calls.put(f"SELECT {quoted}({argument}) FROM anything")
+                # What is sorted by it, a sort has to recognize.
+                calls.put(f"SELECT {quoted}({argument}) FROM anything ORDER BY 1")
     count = calls.qsize()
     threads = [threading.Thread(target=work, args=(url, calls, wrong)) for _ in range(4)]
     for thread in threads:

@@ -73,7 +73,18 @@ TARGETS = {
 }
 # Functions of a column, with the types that they give.
 FUNCTIONS = {
-    **dict.fromkeys(NUMBERS, {"abs({})": "DOUBLE", "CAST(-{} AS BIGINT)": "BIGINT", "{} % 3": "DOUBLE", "-{}": "DOUBLE"}),
+    **dict.fromkeys(
+        NUMBERS,
+        {
+            "abs({})": "DOUBLE",
+            "CAST(-{} AS BIGINT)": "BIGINT",
+            "{} % 3": "DOUBLE",
+            "-{}": "DOUBLE",
+            "sqrt(abs({}))": "DOUBLE",
+            "floor({})": "DOUBLE",
+            "cos({})": "DOUBLE",
+        },
+    ),
     "b": {"NOT {}": "BOOLEAN", "CAST(NOT {} AS INT)": "INT", "CAST(NOT {} AS STRING)": "STRING"},
     **dict.fromkeys(
         ["ts", "ms"],

@@ -5,6 +5,7 @@
 mod as_cast;
 mod bytes;
 mod collected;
+pub(crate) mod domains;
 pub(crate) mod function;
 pub(crate) mod interval;
 mod json;

@@ -182,6 +182,9 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = numbers::register(&mut state) {
         tracing::error!(%error, "functions over numbers are missing");
     }
+    if let Err(error) = functions::domains::guard(&mut state) {
+        tracing::error!(%error, "functions with a domain are missing");
+    }
     if let Err(error) = datafusion_functions_json::register_all(&mut state) {
         tracing::error!(%error, "functions over JSON are missing");
     }

@@ -1,16 +1,18 @@
 //! The object store root: where all durable state lies.
 
+mod synced;
+
 use std::path::Path as FsPath;
 use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
 
 use crate::error::{Error, Result, SqlState};
+use synced::SyncedFolders;
 
 /// A root under which Watershed keeps its catalog and tables.
 #[derive(Debug, Clone)]
@@ -31,13 +33,7 @@ impl StoreRoot {
             let folder = url
                 .to_file_path()
                 .map_err(|()| invalid(location, "it is no path"))?;
-            std::fs::create_dir_all(&folder).map_err(|error| {
-                Error::new(
-                    SqlState::IoError,
-                    format!("cannot create the store's folder {}", folder.display()),
-                )
-                .with_detail(error.to_string())
-            })?;
+            private_folder(&folder)?;
         }
         let (bucket, prefix) = open_bucket(&url)?;
         Ok(Self { url, bucket, prefix })
@@ -77,11 +73,37 @@ impl StoreRoot {
     }
 }
 
+/// Makes a folder for a store, which its owner alone may enter: it holds the hashes of passwords. One that is there stays
+/// as it is.
+fn private_folder(folder: &FsPath) -> Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
+    made.map_err(|error| {
+        Error::new(
+            SqlState::IoError,
+            format!("cannot create the store's folder {}", folder.display()),
+        )
+        .with_detail(error.to_string())
+    })?;
+    if let Ok(found) = std::fs::metadata(folder)
+        && found.permissions().mode() & 0o007 != 0
+    {
+        tracing::warn!(
+            folder = %folder.display(),
+            "every user of this machine may read the store, hashes of passwords included: chmod o-rwx"
+        );
+    }
+    Ok(())
+}
+
 /// Opens the bucket or file system that `url` lies in, and gives the path of `url` within it.
 pub fn open_bucket(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path)> {
     let (scheme, path) = ObjectStoreScheme::parse(url).map_err(|error| invalid(url.as_str(), error))?;
     let bucket: Arc<dyn ObjectStore> = match scheme {
-        ObjectStoreScheme::Local => Arc::new(LocalFileSystem::new()),
+        ObjectStoreScheme::Local => Arc::new(SyncedFolders::new()),
         ObjectStoreScheme::AmazonS3 => {
             let builder = AmazonS3Builder::from_env().with_url(url.as_str());
             let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
