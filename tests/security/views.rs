@@ -13,6 +13,10 @@ fn payroll(admin: &mut Session) {
          FROM generate_series(1, 99) AS g(v)",
         "INSERT INTO hr.pay VALUES (100, 'boss', 'the secret note', 100, TIMESTAMP '2024-06-01')",
         "CREATE VIEW hr.few AS SELECT id, who, note, salary, at FROM hr.pay WHERE who <> 'boss'",
+        "CREATE VIEW hr.last AS SELECT id, who, note FROM hr.pay ORDER BY note LIMIT 5",
+        "CREATE VIEW hr.later AS SELECT id, who, note FROM hr.pay ORDER BY note DESC OFFSET 1",
+        "GRANT SELECT ON hr.last TO bob",
+        "GRANT SELECT ON hr.later TO bob",
         "GRANT SELECT ON hr.few TO bob",
     ] {
         admin.run(sql);
@@ -93,6 +97,20 @@ fn views_have_the_rights_of_their_owners() {
     assert!(told.contains("CREATE OR REPLACE VIEW"), "{told}");
     admin.run("CREATE OR REPLACE VIEW hr.adas AS SELECT who FROM hr.pay");
     assert_eq!(bob.value(count), "0");
+    // Neither is a table the view that it was, nor the other way round, also where a view reads it for another one.
+    for sql in [
+        "CREATE TABLE hr.under (who STRING)",
+        "INSERT INTO hr.under VALUES ('seen'), ('hidden')",
+        "CREATE VIEW hr.middle AS SELECT who FROM hr.under WHERE who = 'seen'",
+        "CREATE VIEW hr.top AS SELECT who FROM hr.middle",
+        "GRANT SELECT ON hr.top TO bob",
+    ] {
+        admin.run(sql);
+    }
+    assert_eq!(bob.rows("SELECT who FROM hr.top"), [["seen"]]);
+    admin.run("DROP VIEW hr.middle");
+    admin.run("ALTER TABLE hr.under RENAME TO middle");
+    bob.fails("SELECT who FROM hr.top", "42501");
     // Whoever is gone has no rights.
     admin.run("CREATE USER eve PASSWORD 'hunter22'");
     admin.run("GRANT SELECT, CREATE ON SCHEMA hr TO eve");
@@ -166,6 +184,31 @@ fn views_hide_the_rows_that_they_leave_out() {
                 "11",
             ),
             ("SELECT min(salary) + max(salary) FROM hr.few", "100"),
+            (
+                "SELECT count(*) FROM hr.few WHERE note IS NOT NULL AND 10 / (salary - 100) <> 7 OR id < 0",
+                "99",
+            ),
+            (
+                "SELECT count(*) FROM (SELECT id FROM hr.few ORDER BY 10 / (salary - 100) > 3, CAST(note AS INT) > 5) AS q",
+                "99",
+            ),
+            (
+                "SELECT count(*) FROM hr.last AS a JOIN hr.last AS b ON a.id = b.id",
+                "5",
+            ),
+            (
+                "SELECT count(*) FROM hr.few WHERE id IN (SELECT id FROM hr.last)",
+                "5",
+            ),
+            (
+                "SELECT count(*) FROM hr.last AS a LEFT JOIN hr.last AS b ON a.who = b.who",
+                "5",
+            ),
+            ("SELECT count(DISTINCT who) FROM hr.later WHERE who = 'boss'", "0"),
+            (
+                "SELECT count(*) FROM hr.later AS a JOIN hr.later AS b ON a.id = b.id",
+                "99",
+            ),
         ] {
             assert_eq!(bob.value(sql), expected, "{path}: {sql}");
         }

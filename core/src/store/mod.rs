@@ -91,10 +91,13 @@ fn private_folder(folder: &FsPath) -> Result<()> {
     if let Ok(found) = std::fs::metadata(folder)
         && found.permissions().mode() & 0o007 != 0
     {
-        tracing::warn!(
-            folder = %folder.display(),
-            "every user of this machine may read the store, hashes of passwords included: chmod o-rwx"
-        );
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            tracing::warn!(
+                folder = %folder.display(),
+                "every user of this machine may read the store, hashes of passwords included: chmod o-rwx"
+            );
+        });
     }
     Ok(())
 }

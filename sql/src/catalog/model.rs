@@ -233,11 +233,11 @@ impl Catalog {
     fn rebind(&mut self, replaced: TableId, by: TableId) {
         for object in self.schemas.values_mut().flat_map(BTreeMap::values_mut) {
             if let Object::View(def) = object
-                && def.reads.iter().any(|read| read.table == replaced)
+                && def.reads.iter().any(|read| read.table == Some(replaced))
             {
                 for read in &mut Arc::make_mut(def).reads {
-                    if read.table == replaced {
-                        read.table = by;
+                    if read.table == Some(replaced) {
+                        read.table = Some(by);
                     }
                 }
             }

@@ -126,17 +126,19 @@ pub struct ViewDef {
     /// Whose rights reading it takes, as they are when it is read. None has all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// The tables that its query reads by itself.
+    /// What its query reads by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<ViewRead>,
 }
 
-/// A table that a view reads: one that has its name after it was dropped is another.
+/// What a view reads: a table that has the name after the first was dropped is another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViewRead {
     pub schema: String,
     pub name: String,
-    pub table: TableId,
+    /// None where it is no managed table. A view that it reads is read with the rights of that view's own owner, so that
+    /// another one shows no more than its owner may read.
+    pub table: Option<TableId>,
 }
 
 /// A table whose rows the scheduler makes when they are read.

@@ -25,8 +25,7 @@ use super::types::Types;
 use super::{PlanContext, information_schema, now, query, scopes, session_words, temporal, views};
 use crate::authorize::{Need, validate};
 use crate::catalog::{
-    CATALOG_NAME, ExternalDef, INFORMATION_SCHEMA, Object, ObjectName, Privilege, Scope, TEMPORARY_SCHEMA,
-    ViewDef,
+    CATALOG_NAME, ExternalDef, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
 };
 use crate::dialect::{definition, folded, parse_query, read_name, with_room};
 
@@ -230,8 +229,7 @@ pub(super) async fn expand(
     views::check_reads(def, &plan, context)?;
     // Who may read what the view reads has nothing to find out.
     let is_open = validate(context.access, &context.scans.needs(&plan)?).is_ok();
-    let need = Need::Privilege(Privilege::Select, Scope::object(&def.schema, &def.name));
-    context.scans.within_view(&plan, &need)?;
+    context.scans.within_view(&plan, def)?;
     match is_open {
         true => Ok(plan),
         false => {

@@ -17,7 +17,7 @@ use watershed_core::error::{Error, Result};
 use watershed_storage::error::from_datafusion;
 
 use crate::authorize::Need;
-use crate::catalog::{Identity, Object, TEMPORARY_SCHEMA};
+use crate::catalog::{Identity, Object, Privilege, Scope, TEMPORARY_SCHEMA, ViewDef};
 
 /// The sources that a statement's names have become.
 #[derive(Default)]
@@ -93,11 +93,17 @@ impl Scans {
     }
 
     /// Says that the plan is that of a view: its scans need what reading the view needs, and no more.
-    pub(super) fn within_view(&self, plan: &LogicalPlan, need: &Need) -> Result<()> {
+    pub(super) fn within_view(&self, plan: &LogicalPlan, view: &ViewDef) -> Result<()> {
+        let need = Need::Privilege(Privilege::Select, Scope::object(&view.schema, &view.name));
+        let read = Read {
+            schema: view.schema.clone(),
+            name: view.name.clone(),
+            identity: Identity::View(Arc::new(view.clone())),
+        };
         each(plan, |scan| {
             if let Some(known) = self.known.lock().get_mut(&address(&scan.source)) {
                 known.need = Some(need.clone());
-                known.object = None;
+                known.object = Some(read.clone());
             }
             Ok(())
         })

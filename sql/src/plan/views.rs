@@ -27,7 +27,7 @@ pub(super) async fn create(view: CreateView, context: &PlanContext<'_>) -> Resul
     let (owner, reads) = if schema == TEMPORARY_SCHEMA {
         (None, Vec::new())
     } else {
-        (Some(owner(context)), tables(&plan, context)?)
+        (Some(owner(context)), reads_of(&plan, context)?)
     };
     let plan = query::rename(query::finish(plan, context)?, &view.columns)?;
     if let Some(name) = query::repeated_name(&plan) {
@@ -59,18 +59,18 @@ fn owner(context: &PlanContext<'_>) -> String {
     user.map_or(ADMIN, |_| name).to_owned()
 }
 
-/// The tables that a view's query reads by itself.
-fn tables(plan: &LogicalPlan, context: &PlanContext<'_>) -> Result<Vec<ViewRead>> {
+/// What a view's query reads by itself.
+fn reads_of(plan: &LogicalPlan, context: &PlanContext<'_>) -> Result<Vec<ViewRead>> {
     let reads = context.scans.objects(plan)?.into_iter();
-    let of_table = reads.filter_map(|read| match read.identity {
-        Identity::Table(table) => Some(ViewRead {
-            schema: read.schema,
-            name: read.name,
-            table,
-        }),
-        Identity::External(_) | Identity::View(_) | Identity::Live(_) => None,
+    let named = reads.map(|read| ViewRead {
+        schema: read.schema,
+        name: read.name,
+        table: match read.identity {
+            Identity::Table(table) => Some(table),
+            Identity::External(_) | Identity::View(_) | Identity::Live(_) => None,
+        },
     });
-    Ok(of_table.collect())
+    Ok(named.collect())
 }
 
 /// An error unless the view's owner may read, as of now, what the view reads, and the view reads the tables for which it
@@ -90,7 +90,7 @@ pub(super) fn check_reads(def: &ViewDef, plan: &LogicalPlan, context: &PlanConte
         .map_err(|_| refused("Its owner does not exist any more.".to_owned()))?;
     validate(&access, &context.scans.needs(plan)?)
         .map_err(|_| refused("Its owner may not read what the view reads any more.".to_owned()))?;
-    for read in tables(plan, context)? {
+    for read in reads_of(plan, context)? {
         let known = |known: &&ViewRead| known.schema == read.schema && known.name == read.name;
         if def
             .reads

@@ -51,6 +51,14 @@ impl KnownOrderExec {
         }
     }
 
+    /// The input, with its order as a requirement, so that whoever optimizes the plan once more leaves the order as it is.
+    pub fn required(input: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        match input.output_ordering() {
+            Some(order) => Arc::new(Self::new(Arc::clone(input), order.clone())),
+            None => Arc::clone(input),
+        }
+    }
+
     /// The input with the longest beginning of an order that holds for its rows, unless it shows that itself.
     pub(super) fn on(
         input: &Arc<dyn ExecutionPlan>,

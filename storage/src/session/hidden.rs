@@ -73,7 +73,8 @@ pub(super) fn is_hidden(node: &Arc<dyn ExecutionPlan>) -> bool {
     node.downcast_ref::<Hidden>().is_some()
 }
 
-fn reveal(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+/// The plan with the hidden ones in their places.
+pub(super) fn reveal(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_down(|mut node| {
         let mut found = false;
         // A hidden plan may itself begin with one.
@@ -91,7 +92,13 @@ fn reveal(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
 
 /// A leaf that stands for a plan.
 #[derive(Debug)]
-struct Hidden(Arc<dyn ExecutionPlan>);
+pub(super) struct Hidden(Arc<dyn ExecutionPlan>);
+
+impl Hidden {
+    pub(super) fn new(plan: Arc<dyn ExecutionPlan>) -> Self {
+        Self(plan)
+    }
+}
 
 impl DisplayAs for Hidden {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

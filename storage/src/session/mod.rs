@@ -2,6 +2,7 @@
 //! gives the same rows wherever it runs.
 
 mod buckets;
+mod computed_keys;
 mod distinct;
 mod dynamic_filters;
 mod filtered;
@@ -10,6 +11,7 @@ mod interruptible;
 mod joins;
 mod limits;
 pub(crate) mod lists;
+mod lists_pushed;
 mod only_row;
 mod options;
 mod orders;
@@ -205,9 +207,10 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     let mut logical = totals::guarded(distinct::guarded(joins::guarded(state.optimizers())));
     logical.insert(0, Arc::new(LeakproofPredicates));
     logical.push(Arc::new(sort_keys::DistinctSortKeys));
+    logical.push(Arc::new(computed_keys::ComputedKeys));
     logical.push(Arc::new(predicates::GuardedPredicates));
     let physical = filtered::guarded(pushdown::guarded(state.physical_optimizers()));
-    let physical = dynamic_filters::guarded(sets::completed(orders::completed(limits::completed(physical))));
+    let physical = dynamic_filters::guarded(sets::completed(orders::completed(limits::completed(&physical))));
     let builder = SessionStateBuilder::new_from_existing(state)
         .with_optimizer_rules(logical)
         .with_physical_optimizer_rules(physical);

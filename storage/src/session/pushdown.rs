@@ -15,6 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 
 use super::hidden::{Guarded, Rule, is_hidden};
+use super::lists_pushed::WithoutLists;
 
 /// The names of DataFusion's rules that move predicates.
 const GUARDED: [&str; 2] = ["FilterPushdown", "FilterPushdown(Post)"];
@@ -24,7 +25,10 @@ pub(super) fn guarded(rules: &[Rule]) -> Vec<Rule> {
     rules
         .iter()
         .map(|rule| match GUARDED.contains(&rule.name()) {
-            true => Arc::new(Guarded::new(rule, keeps_predicates_out)) as Rule,
+            true => {
+                let without_lists = Arc::new(WithoutLists(Arc::clone(rule))) as Rule;
+                Arc::new(Guarded::new(&without_lists, keeps_predicates_out)) as Rule
+            }
             false => Arc::clone(rule),
         })
         .collect()

@@ -19,6 +19,7 @@ mod fields;
 mod frames;
 mod groups;
 mod intervals;
+mod lambdas;
 mod order;
 mod repeated;
 mod row_values;
@@ -45,6 +46,7 @@ pub(super) use titles::{give as give_titles, title};
 
 /// Rewrites a query with all queries in it.
 pub(super) fn rewrite(query: &mut Query, names: &Names<'_>) -> Result<(), DataFusionError> {
+    lambdas::check(query)?;
     common::distinct_names(query);
     volatile::check(query, names)?;
     let mut selects = Selects {

@@ -18,6 +18,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
 };
@@ -25,7 +26,7 @@ use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use watershed_cluster::staged::{StagedCodec, staged_config};
 use watershed_core::{Error, Result};
-use watershed_storage::codec;
+use watershed_storage::codec::{self, KnownOrderExec};
 use watershed_storage::error::from_datafusion;
 
 use crate::cluster::Members;
@@ -82,7 +83,9 @@ async fn plan_joins(
     let plan = physical::plan(&state, logical, write)
         .await
         .map_err(from_datafusion)?;
-    let plan = one_probe_where_needed(plan).map_err(from_datafusion)?;
+    let plan = one_probe_where_needed(plan)
+        .and_then(with_orders_of_offsets)
+        .map_err(from_datafusion)?;
     let plan = match codec::portable(&plan, &state.task_ctx()).map_err(from_datafusion)? {
         Ok(portable) => portable,
         Err(why) => return Err(unsupported(why)),
@@ -156,6 +159,34 @@ fn one_probe_where_needed(
         node.replace_children(children, options).map(Transformed::yes)
     })?;
     Ok(replaced.data)
+}
+
+/// An `OFFSET` leaves out the first rows of an order that nothing but itself needs: Ballista, which optimizes the pieces
+/// once more, would merge them in any order.
+fn with_orders_of_offsets(
+    plan: Arc<dyn ExecutionPlan>,
+) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+    let ordered = plan.transform_up(|node| {
+        let limit = node.downcast_ref::<GlobalLimitExec>();
+        let Some(limit) = limit.filter(|limit| limit.skip() > 0 && limit.fetch().is_none()) else {
+            return Ok(Transformed::no(node));
+        };
+        let input = in_order(limit.input())?;
+        let limit = GlobalLimitExec::new(input, limit.skip(), None);
+        Ok(Transformed::yes(Arc::new(limit) as _))
+    })?;
+    Ok(ordered.data)
+}
+
+fn in_order(input: &Arc<dyn ExecutionPlan>) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+    match input.downcast_ref::<ProjectionExec>() {
+        Some(projection) => {
+            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+            let below = in_order(projection.input())?;
+            Arc::clone(input).replace_children(vec![below], options)
+        }
+        None => Ok(KnownOrderExec::required(input)),
+    }
 }
 
 /// All rows in one partition. Ballista optimizes the pieces once more, by which a mere coalescing goes
