@@ -41,6 +41,8 @@ pub struct Executor {
     pub heard_at: DateTime<Utc>,
     /// Cancelled once it is declared dead or has left: what waits for it stops waiting.
     pub gone: CancellationToken,
+    /// Cancelled once it has said goodbye.
+    pub left: CancellationToken,
 }
 
 /// The executors at one moment. A statement sees one `Members` from planning to its last row, or
@@ -137,15 +139,18 @@ impl Membership {
                 format!("a cluster has at most {MAX_EXECUTORS} executors"),
             ));
         }
-        let (joined_at, gone) = match known {
-            Some(known) if same => (known.executor.joined_at, known.executor.gone.clone()),
+        let new = CancellationToken::new;
+        let (joined_at, gone, left) = match known {
+            Some(Heard { executor, .. }) if same => {
+                (executor.joined_at, executor.gone.clone(), executor.left.clone())
+            }
             Some(known) => {
                 // Another process under an old name: what ran on the old one is lost.
                 known.executor.gone.cancel();
                 self.breakers.forget(&heartbeat.node);
-                (now, CancellationToken::new())
+                (now, new(), new())
             }
-            None => (now, CancellationToken::new()),
+            None => (now, new(), new()),
         };
         let executor = Executor {
             node: heartbeat.node.clone(),
@@ -162,6 +167,7 @@ impl Membership {
             joined_at,
             heard_at: now,
             gone,
+            left,
         };
         state.heard.insert(heartbeat.node, Heard { executor, at });
         if same {
@@ -215,8 +221,9 @@ impl Membership {
     /// Takes a goodbye.
     pub fn left(&self, node: &NodeId) {
         let mut state = self.state.lock();
-        if let Some(left) = state.heard.remove(node) {
-            left.executor.gone.cancel();
+        if let Some(Heard { executor, .. }) = state.heard.remove(node) {
+            executor.left.cancel();
+            executor.gone.cancel();
             self.breakers.forget(node);
             self.changed(&mut state);
         }

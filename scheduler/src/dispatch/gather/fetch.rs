@@ -168,7 +168,8 @@ impl Run {
             source.fail();
             let node = &source.executor().node;
             tracing::info!(%node, partition, %error, "partition is read from another executor");
-            statement.suspect(node, &self.surroundings.membership);
+            statement.suspect(source.executor(), &self.surroundings.membership);
+            statement.last_try().map_err(Ended::Lost)?;
             if tries >= MAX_TRIES {
                 return Err(Ended::Lost(exhausted(&error)));
             }
