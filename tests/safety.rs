@@ -37,23 +37,25 @@ fn with_table(executors: usize) -> Cluster {
     cluster
 }
 
+/// Does something that others wait for. Whatever else runs on the machine may delay it now and then.
+fn in_time(what: &str, mut serve: impl FnMut()) {
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let start = Instant::now();
+        serve();
+        took.push(start.elapsed());
+        if start.elapsed() < OTHERS_WAIT {
+            return;
+        }
+    }
+    panic!("{what} took {took:?}");
+}
+
 fn others_are_served(cluster: &Cluster, session: &mut Session) {
-    let start = Instant::now();
-    assert_eq!(session.value("SELECT 1"), "1");
-    assert!(
-        start.elapsed() < OTHERS_WAIT,
-        "a query took {:?}",
-        start.elapsed()
-    );
+    in_time("a query", || assert_eq!(session.value("SELECT 1"), "1"));
     let executors = cluster.executors().iter().map(|executor| executor.http.as_str());
     for url in executors.chain([cluster.http()]) {
-        let start = Instant::now();
-        assert_eq!(get(&format!("{url}/healthz")).0, 200);
-        assert!(
-            start.elapsed() < OTHERS_WAIT,
-            "the health of {url} took {:?}",
-            start.elapsed()
-        );
+        in_time(url, || assert_eq!(get(&format!("{url}/healthz")).0, 200));
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::SessionState;
@@ -21,6 +22,13 @@ use crate::flight::Progress;
 
 /// A statement that has lost so many executors is not given to another one.
 const MAX_LOST: usize = 2;
+
+/// A process whose connection broke, and when that was noticed.
+#[derive(Debug, Clone)]
+struct Lost {
+    executor: Executor,
+    at: Duration,
+}
 
 /// One statement's surroundings.
 #[derive(Debug)]
@@ -45,8 +53,8 @@ pub struct StatementContext {
     rows: OnceLock<usize>,
     standing: Mutex<Standing>,
     suspects: Mutex<Vec<NodeId>>,
-    /// Processes that were lost, and did not say goodbye, while they ran a part of it.
-    lost: Mutex<Vec<(NodeId, u64)>>,
+    /// Processes that failed it by their connections.
+    lost: Mutex<Vec<Lost>>,
     /// Executors that were out of use when it first asked who there is.
     spared: OnceLock<Vec<NodeId>>,
 }
@@ -149,13 +157,17 @@ impl StatementContext {
     /// Remembers that an executor did not answer this statement, before its silence makes it dead for
     /// all.
     pub fn suspect(&self, executor: &Executor, membership: &Membership) {
-        let (node, process) = (&executor.node, (executor.node.clone(), executor.incarnation));
-        if !executor.left.is_cancelled() {
-            let mut lost = self.lost.lock();
-            if !lost.contains(&process) {
-                lost.push(process);
-            }
+        let node = &executor.node;
+        let mut lost = self.lost.lock();
+        let same =
+            |other: &Lost| other.executor.node == *node && other.executor.incarnation == executor.incarnation;
+        if !lost.iter().any(same) {
+            lost.push(Lost {
+                executor: executor.clone(),
+                at: membership.elapsed(),
+            });
         }
+        drop(lost);
         let mut suspects = self.suspects.lock();
         if !suspects.contains(node) {
             tracing::warn!(%node, statement = %self.id, "executor suspected");
@@ -165,16 +177,25 @@ impl StatementContext {
         }
     }
 
-    /// Why the statement is not tried again: it may be what ended the executors that ran it.
-    pub fn last_try(&self) -> Result<()> {
-        let lost = self.lost.lock();
+    /// Fails where the statement is not tried again: it may be what ended the executors that ran it. Connections break
+    /// for other reasons, too, so it waits for what the heartbeats of these executors say.
+    pub async fn last_try(&self, membership: &Membership) -> Result<()> {
+        let lost = self.lost.lock().clone();
         if lost.len() < MAX_LOST {
             return Ok(());
         }
-        let names: Vec<&str> = lost.iter().map(|(node, _)| node.as_str()).collect();
+        let mut dead = Vec::new();
+        for Lost { executor, at } in &lost {
+            if membership.has_died(executor, *at).await {
+                dead.push(executor.node.as_str());
+            }
+        }
+        if dead.len() < MAX_LOST {
+            return Ok(());
+        }
         Err(Error::new(
             SqlState::CrashShutdown,
-            format!("executors were lost while they ran the statement: {}", names.join(", ")),
+            format!("executors were lost while they ran the statement: {}", dead.join(", ")),
         )
         .with_detail("It is not given to others, since it may be the reason.")
         .with_hint("Look into the logs of these executors. If they ended for another reason, run the statement again."))
@@ -198,8 +219,6 @@ impl StatementContext {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use watershed_core::clock::{Clock, ManualClock};
     use watershed_core::cluster::{Heartbeat, PROTOCOL_VERSION};
 
@@ -231,27 +250,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_statement_that_lost_two_processes_is_not_tried_again() {
-        let membership = Membership::new(Arc::new(ManualClock::default()));
+    #[tokio::test]
+    async fn a_statement_that_lost_two_processes_is_not_tried_again() {
+        let clock = Arc::new(ManualClock::default());
+        let membership = Membership::new(Arc::clone(&clock) as Arc<dyn Clock>);
         let joined = |node: &str, incarnation| {
             membership.heard(heartbeat(node, incarnation)).unwrap();
             membership.current().executors[&NodeId::new(node)].clone()
         };
-        let (a, b, c) = (joined("a", 1), joined("b", 1), joined("c", 1));
+        let (a, b, c, d) = (joined("a", 1), joined("b", 1), joined("c", 1), joined("d", 1));
         let first = statement();
         (0..3).for_each(|_| first.suspect(&a, &membership));
-        membership.left(&c.node);
+        first.last_try(&membership).await.expect("one was lost");
         first.suspect(&c, &membership);
-        first.last_try().expect("one was lost, and one has said goodbye");
+        membership.left(&c.node);
+        first.suspect(&d, &membership);
+        clock.advance(Duration::from_secs(1));
+        joined("a", 2);
+        joined("d", 1);
+        let tried = first.last_try(&membership).await;
+        tried.expect("one is another process now, one has said goodbye, and one still sends heartbeats");
         first.suspect(&b, &membership);
-        let error = first.last_try().unwrap_err();
+        clock.advance(Duration::from_secs(4));
+        joined("d", 1);
+        membership.sweep();
+        let error = first.last_try(&membership).await.unwrap_err();
         assert_eq!(error.code(), SqlState::CrashShutdown);
-        assert!(error.message().ends_with(": a, b"), "{error}");
-        let second = statement();
-        second.suspect(&a, &membership);
-        second.suspect(&joined("a", 2), &membership);
-        assert!(second.last_try().is_err(), "the same name, and another process");
+        assert!(error.message().contains(": a, b"), "{error}");
     }
 
     #[test]
@@ -271,7 +296,6 @@ mod tests {
             assert_eq!(asked(&statement).len(), 2);
             // Several parts of one statement count once.
             (0..3).for_each(|_| statement.suspect(&executor(&a), &membership));
-            statement.last_try().unwrap();
             assert_eq!(asked(&statement), std::slice::from_ref(&b));
         }
         let other = statement();

@@ -92,7 +92,7 @@ pub async fn run(
         };
         tracing::info!(statement = %statement.id, %error, "query is run again");
         probe(exchange, statement, &members).await;
-        statement.last_try()?;
+        statement.last_try(&exchange.membership).await?;
         if tries >= MAX_TRIES {
             return Err(exhausted(&error));
         }

@@ -169,7 +169,8 @@ impl Run {
             let node = &source.executor().node;
             tracing::info!(%node, partition, %error, "partition is read from another executor");
             statement.suspect(source.executor(), &self.surroundings.membership);
-            statement.last_try().map_err(Ended::Lost)?;
+            let last = statement.last_try(&self.surroundings.membership).await;
+            last.map_err(Ended::Lost)?;
             if tries >= MAX_TRIES {
                 return Err(Ended::Lost(exhausted(&error)));
             }

@@ -58,7 +58,7 @@ pub(super) async fn run(
         };
         tracing::info!(statement = %statement.id, %error, "query is run again as another job");
         probe(&exchange, statement, &members).await;
-        statement.last_try()?;
+        statement.last_try(&exchange.membership).await?;
         if tries >= MAX_TRIES {
             return Err(exhausted(&error));
         }
