@@ -90,8 +90,16 @@ fn in_background(cluster: &Cluster, question: Question) -> JoinHandle<Answer> {
     })
 }
 
+/// Executors that are not started again, so that those are counted that are left.
+fn left_as_they_are(executors: usize) -> Options {
+    Options {
+        arguments: vec!["--no-restart"],
+        ..Options::executors(executors)
+    }
+}
+
 fn disturbed(question: Question, disturb: impl Fn(&Executor)) {
-    let cluster = Cluster::start(&Options::executors(3));
+    let cluster = Cluster::start(&left_as_they_are(3));
     let mut session = cluster.session();
     let expected = question.prepare(&mut session);
     let start = Instant::now();
@@ -180,7 +188,7 @@ fn with_no_executor_left_a_staged_query_fails_soon_and_clearly() {
 }
 
 fn none_left(question: Question) {
-    let cluster = Cluster::start(&Options::executors(2));
+    let cluster = Cluster::start(&left_as_they_are(2));
     let mut session = cluster.session();
     question.prepare(&mut session);
     let running = in_background(&cluster, question);
@@ -195,7 +203,8 @@ fn none_left(question: Question) {
         "the running query failed after {:?}",
         killed.elapsed()
     );
-    assert_eq!(answer.unwrap_err().code.as_deref(), Some("57P03"));
+    // The statement may be the reason, as it ran on both.
+    assert_eq!(answer.unwrap_err().code.as_deref(), Some("57P02"));
 
     let start = Instant::now();
     let failure = session.query(question.sql()).unwrap_err();

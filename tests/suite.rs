@@ -29,6 +29,7 @@ mod members;
 mod partial;
 mod python;
 mod readme;
+mod safety;
 mod security;
 mod shell;
 mod slt;

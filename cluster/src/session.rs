@@ -32,7 +32,7 @@ pub fn distribute(
     channels: Channels,
     workers: impl WorkerResolver + 'static,
 ) -> Result<SessionConfig> {
-    with_peers(config, channels)?
+    with_peers(options.limit_rows(config), channels)?
         .with_distributed_worker_resolver(workers)
         .with_distributed_metrics_collection(true)
         .map(|config| config.with_distributed_option_extension(options))
@@ -51,7 +51,7 @@ pub fn worker_state(
     let config =
         config.with_distributed_option_extension_from_headers::<StatementOptions>(&context.headers)?;
     let settings = session::statement_settings(&config)?;
-    let wanted = session::config(&settings, threads);
+    let wanted = StatementOptions::of(config.options()).limit_rows(session::config(&settings, threads));
     let config = with_options_of(config, &wanted);
     let (resources, blocks) = (Arc::clone(&runtime), Arc::clone(&caches.blocks));
     let rewrite = move |event: WorkerPlanRewriteEvent<'_>| {

@@ -26,6 +26,7 @@ use datafusion::physical_plan::{
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
 use watershed_core::Error;
+use watershed_core::interrupt::{self, Work};
 use watershed_storage::error::into_datafusion;
 
 use crate::fault::to_others;
@@ -155,6 +156,7 @@ impl ExecutionPlan for YieldingExec {
             name: self.name().to_owned(),
             ended: false,
             errors: self.errors,
+            work: interrupt::current(),
             since: None,
             pause: None,
         }))
@@ -193,6 +195,8 @@ struct Yielding {
     /// It panicked: nothing is left of it that could be polled.
     ended: bool,
     errors: Errors,
+    /// What it is a part of, whichever task polls it.
+    work: Option<Work>,
     /// When it began to give rows without a pause.
     since: Option<Instant>,
     pause: Option<BoxFuture<'static, ()>>,
@@ -210,8 +214,13 @@ impl Stream for Yielding {
             return Poll::Ready(None);
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        let Self { rows, name, .. } = &mut *self;
-        let next = match caught(name, || Ok(rows.poll_next_unpin(context))) {
+        let Self { rows, name, work, .. } = &mut *self;
+        let mut poll = || caught(name, || Ok(rows.poll_next_unpin(context)));
+        let polled = match work {
+            Some(work) => work.within(poll),
+            None => poll(),
+        };
+        let next = match polled {
             Ok(next) => next,
             Err(error) => {
                 self.ended = true;

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -15,31 +16,67 @@ use crate::error::{Error, Result};
 /// Says why the work has to end, if it has to.
 pub type Interrupt = Arc<dyn Fn() -> Option<Error> + Send + Sync>;
 
+/// Work that can be interrupted, for those parts of it that other tasks poll.
+#[derive(Clone)]
+pub struct Work {
+    interrupt: Interrupt,
+    /// Bytes that it has made.
+    made: Arc<AtomicU64>,
+}
+
 thread_local! {
-    /// That of the work which the thread polls.
-    static CURRENT: RefCell<Option<Interrupt>> = const { RefCell::new(None) };
+    /// The work which the thread polls.
+    static CURRENT: RefCell<Option<Work>> = const { RefCell::new(None) };
 }
 
 /// The error of the work that the thread polls, if it has to end. Work outside of [`interruptible`] never has to.
 pub fn check() -> Result<()> {
     let current = CURRENT.with_borrow(Clone::clone);
-    current.and_then(|interrupt| interrupt()).map_or(Ok(()), Err)
+    current.and_then(|work| (work.interrupt)()).map_or(Ok(()), Err)
+}
+
+/// Counts bytes that the work which the thread polls has made, and gives how many that are in all. Work outside of
+/// [`interruptible`] is not counted.
+pub fn made(bytes: u64) -> u64 {
+    let add = |work: &Work| {
+        work.made
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes)
+    };
+    CURRENT.with_borrow(|current| current.as_ref().map_or(0, add))
+}
+
+/// The work that the thread polls.
+pub fn current() -> Option<Work> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+impl Work {
+    /// Does a part of the work, in which [`check`] is that of the whole.
+    pub fn within<T>(&self, part: impl FnOnce() -> T) -> T {
+        let _entered = Entered::by(self.clone());
+        part()
+    }
 }
 
 /// Polls `work` so that [`check`] within it calls `interrupt`. If it is interrupted, its error is that of
 /// `interrupt`, also where a library has made another one of it.
 pub async fn interruptible<T>(interrupt: Interrupt, work: impl Future<Output = Result<T>>) -> Result<T> {
     let mut work = pin!(work);
+    let known = Work {
+        interrupt: Arc::clone(&interrupt),
+        made: Arc::default(),
+    };
     let done = std::future::poll_fn(|context| {
-        let _entered = Entered::by(Arc::clone(&interrupt));
+        let _entered = Entered::by(known.clone());
         computing(|| work.as_mut().poll(context))
     })
     .await;
     done.map_err(|error| interrupt().unwrap_or(error))
 }
 
-/// Computes, while other threads go on with the tasks of this one.
-fn computing<T>(work: impl FnOnce() -> T) -> T {
+/// Computes for long, while other threads go on with the tasks of this one.
+pub fn computing<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
@@ -47,11 +84,11 @@ fn computing<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Puts the previous interrupt back in its place, also if the work panics.
-struct Entered(Option<Interrupt>);
+struct Entered(Option<Work>);
 
 impl Entered {
-    fn by(interrupt: Interrupt) -> Self {
-        Self(CURRENT.replace(Some(interrupt)))
+    fn by(work: Work) -> Self {
+        Self(CURRENT.replace(Some(work)))
     }
 }
 
@@ -63,7 +100,7 @@ impl Drop for Entered {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
     use super::*;
@@ -99,11 +136,21 @@ mod tests {
         let never: Interrupt = Arc::new(|| None);
         let always: Interrupt = Arc::new(|| Some(cancelled()));
         let outer = interruptible(never, async {
-            let inner = interruptible(Arc::clone(&always), async { check() }).await;
-            assert!(inner.is_err());
+            assert_eq!(made(5), 5);
+            let inner = interruptible(Arc::clone(&always), async {
+                assert_eq!(made(7), 7);
+                check()
+            });
+            assert!(inner.await.is_err());
+            assert_eq!(made(1), 6);
+            let whole = current().unwrap();
+            // As a task of its own would.
+            let part = std::thread::spawn(move || whole.within(|| made(1)));
+            assert_eq!(part.join().unwrap(), 7);
             check()
         });
         outer.await.unwrap();
+        assert_eq!(made(1), 0);
         check().unwrap();
     }
 }

@@ -30,5 +30,6 @@ pub mod settings;
 pub mod shard;
 pub mod store;
 pub mod telemetry;
+pub mod threads;
 
 pub use error::{Error, Result, SqlState};

@@ -12,6 +12,7 @@ use watershed_core::Result;
 use watershed_core::id::NodeId;
 use watershed_core::net::{self, ClusterSecret, Readiness};
 use watershed_core::store::StoreRoot;
+use watershed_core::threads::Threads;
 use watershed_storage::cache::{CacheOptions, Caches};
 use watershed_storage::session::{self, Resources};
 
@@ -69,7 +70,9 @@ pub async fn run(
     let runtime = session::runtime(&options.store, &resources)?;
     let channels = Channels::new(options.secret.clone());
     let bound = net::bind(options.listen).await?;
-    let http = net::bind(options.http).await?;
+    // Health is told however busy the tasks keep the threads that are there.
+    let fronts = Threads::start("front", 1)?;
+    let http = fronts.run(net::bind(options.http)).await?;
     let url = options.advertise.clone().unwrap_or_else(|| bound.url());
 
     let caches = Caches::open(CacheOptions {
@@ -131,6 +134,7 @@ pub async fn run(
     let heartbeats = heartbeat::start(heart, heard, shutdown.clone())?;
     let serving = net::serve_grpc(bound, routes, shutdown.clone());
     let health = net::serve_http(http, net::health_router(ready.clone()), shutdown.clone());
+    let health = fronts.run(health);
     let working = async {
         // The sender is dropped only when the process ends anyway.
         if let Ok(answer) = hears.await {

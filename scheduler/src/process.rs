@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -13,6 +14,7 @@ use watershed_cluster::Channels;
 use watershed_core::clock::SystemClock;
 use watershed_core::net::{self, ClusterSecret, MAX_MESSAGE_BYTES, Readiness, ServerTls};
 use watershed_core::store::StoreRoot;
+use watershed_core::threads::{Threads, ended};
 use watershed_core::{Error, Result, SqlState};
 use watershed_sql::catalog::CatalogStore;
 use watershed_storage::cache::Caches;
@@ -76,7 +78,7 @@ pub struct Scheduler {
     engine: Engine,
     shutdown: CancellationToken,
     serving: JoinSet<Result<()>>,
-    _hearing: Hearing,
+    _threads: [Threads; 2],
 }
 
 /// Starts a scheduler: when this returns, its ports are open and its catalog is there.
@@ -107,10 +109,18 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         Arc::clone(&caches),
         options.threads,
     );
-    let flight = net::bind(options.flight).await?.with_tls(options.tls.clone());
-    let http = net::bind(options.http).await?.with_tls(options.tls.clone());
-    // A runtime of its own: heartbeats are heard however busy the queries keep this process.
-    let hearing = Hearing::start()?;
+    // Clients are served, and heartbeats heard, however busy the statements keep the threads that are there.
+    let statements = Handle::current();
+    let fronts = Threads::start("front", options.threads.max(2))?;
+    let hearing = Threads::start("cluster", 1)?;
+    let flight = fronts
+        .run(net::bind(options.flight))
+        .await?
+        .with_tls(options.tls.clone());
+    let http = fronts
+        .run(net::bind(options.http))
+        .await?
+        .with_tls(options.tls.clone());
     let cluster = hearing.run(net::bind(options.cluster)).await?;
     let (flight_url, http_url, cluster_url) = (flight.url(), http.url(), cluster.url());
 
@@ -131,6 +141,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         queries: Queries::new(Arc::clone(&clock)),
         services: ServiceRegistry::default(),
         confirmations,
+        statements,
         flight_url: flight_url.clone(),
         clock: Arc::clone(&clock),
     })
@@ -140,11 +151,8 @@ pub async fn start(options: Options) -> Result<Scheduler> {
     let mut serving = JoinSet::new();
     let kept = flight::Options::idle_for(options.idle_timeout);
     let front = flight::Front::over(Arc::new(engine.clone()), clock, kept)?;
-    serving.spawn(net::serve_grpc(
-        flight,
-        Routes::new(front.server()),
-        shutdown.clone(),
-    ));
+    let served = net::serve_grpc(flight, Routes::new(front.server()), shutdown.clone());
+    serving.spawn(fronts.run(served));
     serving.spawn(sweep(engine.clone(), front, shutdown.clone()));
     serving.spawn(sweep_cache(
         engine.parts().cache.clone(),
@@ -158,11 +166,8 @@ pub async fn start(options: Options) -> Result<Scheduler> {
             Ok(())
         });
     }
-    serving.spawn(net::serve_http(
-        http,
-        net::health_router(ready.clone()).merge(edge::router(engine.clone(), options.http.ip())),
-        shutdown.clone(),
-    ));
+    let routes = net::health_router(ready.clone()).merge(edge::router(engine.clone(), options.http.ip()));
+    serving.spawn(fronts.run(net::serve_http(http, routes, shutdown.clone())));
     let control = FlightServiceServer::new(ControlService::new(
         Arc::clone(&membership),
         Arc::new(engine.clone()),
@@ -190,7 +195,7 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         engine,
         shutdown,
         serving,
-        _hearing: hearing,
+        _threads: [hearing, fronts],
     })
 }
 
@@ -220,49 +225,6 @@ async fn sweep_cache(cache: ResultCache, caches: Arc<Caches>, shutdown: Cancella
         let pause = tokio::time::sleep(CACHE_SWEEP_INTERVAL);
         if shutdown.run_until_cancelled(pause).await.is_none() {
             return Ok(());
-        }
-    }
-}
-
-/// The runtime of the cluster port.
-struct Hearing(Option<tokio::runtime::Runtime>);
-
-impl Hearing {
-    fn start() -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("cluster")
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                Error::new(
-                    SqlState::InsufficientResources,
-                    "the cluster's thread cannot be started",
-                )
-                .with_detail(error.to_string())
-            })?;
-        Ok(Self(Some(runtime)))
-    }
-
-    /// Runs a task there; it ends with the runtime at the latest.
-    fn run<T: Send + 'static>(
-        &self,
-        task: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> impl Future<Output = Result<T>> + Send + 'static {
-        let started = self.0.as_ref().map(|runtime| runtime.spawn(task));
-        async move {
-            match started {
-                Some(started) => ended(started.await),
-                None => Err(Error::internal("the cluster's thread has ended")),
-            }
-        }
-    }
-}
-
-impl Drop for Hearing {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
         }
     }
 }
@@ -313,8 +275,4 @@ impl Scheduler {
         }
         outcome
     }
-}
-
-fn ended<T>(joined: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
-    joined.unwrap_or_else(|error| Err(Error::internal("a server task failed").with_detail(error.to_string())))
 }

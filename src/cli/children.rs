@@ -1,9 +1,10 @@
 //! Processes that this one starts, and ends with itself.
 
+use std::fmt;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 use watershed_core::net::ClusterSecret;
@@ -13,6 +14,13 @@ use super::options::{ADMIN_PASSWORD_VARIABLE, SECRET_VARIABLE};
 
 /// A child that was asked to end is killed after this.
 const END_TIMEOUT: Duration = Duration::from_secs(6);
+/// A child that has ended by itself is started again after the first of these; each time that it ends soon after, the
+/// pause doubles up to the second.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// One that has run for so long begins with the first pause again.
+const STABLE: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Children that end when this process does, even if it is killed: they watch their standard input.
 pub(crate) struct Children {
@@ -22,7 +30,32 @@ pub(crate) struct Children {
 
 struct Running {
     name: String,
+    arguments: Vec<String>,
+    log: Option<PathBuf>,
     child: Child,
+    started: Instant,
+    /// How often it has ended soon after it was started.
+    ends: u32,
+    /// When it is started again, if it has ended.
+    again: Option<Instant>,
+}
+
+impl Running {
+    /// Notes that it has ended, and gives the pause before it is started again.
+    fn pause(&mut self) -> Duration {
+        self.ends = match self.started.elapsed() {
+            ran if ran >= STABLE => 0,
+            _ => self.ends + 1,
+        };
+        let pause = pause_after(self.ends);
+        self.again = Some(Instant::now() + pause);
+        pause
+    }
+}
+
+fn pause_after(ends: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(ends.saturating_sub(1));
+    FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE)
 }
 
 impl Children {
@@ -36,6 +69,21 @@ impl Children {
     /// Starts this very binary in another role. What it logs goes to a file, or where this process's
     /// own log goes.
     pub(crate) fn start(&mut self, name: &str, arguments: &[String], log: Option<&Path>) -> Result<u32> {
+        let child = self.spawn(name, arguments, log)?;
+        let pid = child.id().unwrap_or_default();
+        self.running.push(Running {
+            name: name.to_owned(),
+            arguments: arguments.to_vec(),
+            log: log.map(Path::to_path_buf),
+            child,
+            started: Instant::now(),
+            ends: 0,
+            again: None,
+        });
+        Ok(pid)
+    }
+
+    fn spawn(&self, name: &str, arguments: &[String], log: Option<&Path>) -> Result<Child> {
         let failed = |error: std::io::Error| {
             Error::new(SqlState::InsufficientResources, "a process cannot be started")
                 .with_detail(format!("{name}: {error}"))
@@ -50,7 +98,7 @@ impl Children {
             ),
             None => Stdio::inherit(),
         };
-        let child = Command::new(std::env::current_exe().map_err(failed)?)
+        Command::new(std::env::current_exe().map_err(failed)?)
             .args(arguments)
             .env(SECRET_VARIABLE, self.secret.expose())
             // Executors let nobody in.
@@ -60,13 +108,7 @@ impl Children {
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .map_err(failed)?;
-        let pid = child.id().unwrap_or_default();
-        self.running.push(Running {
-            name: name.to_owned(),
-            child,
-        });
-        Ok(pid)
+            .map_err(failed)
     }
 
     /// The names and process ids of those that were started and not killed.
@@ -103,17 +145,56 @@ impl Children {
         }
     }
 
-    /// Lets go of children as they end, and says so. It never ends itself.
-    pub(crate) async fn tell_ended(&mut self, mut say: impl FnMut(&str, ExitStatus)) {
+    /// Starts children again that have ended by themselves, if `restart`, and says what becomes of them. It never ends
+    /// itself.
+    pub(crate) async fn look_after(&mut self, restart: bool, say: impl Fn(fmt::Arguments<'_>)) {
         loop {
-            self.running.retain_mut(|running| match running.child.try_wait() {
-                Ok(Some(status)) => {
-                    say(&running.name, status);
-                    false
+            for at in 0..self.running.len() {
+                self.look_after_one(at, restart, &say);
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    fn look_after_one(&mut self, at: usize, restart: bool, say: &impl Fn(fmt::Arguments<'_>)) {
+        let Some(running) = self.running.get_mut(at) else {
+            return;
+        };
+        match running.again {
+            None => match running.child.try_wait() {
+                Ok(Some(status)) if restart => {
+                    let pause = running.pause().as_secs();
+                    say(format_args!(
+                        "{} has ended: {status}. It is started again in {pause} s",
+                        running.name
+                    ));
                 }
-                Ok(None) | Err(_) => true,
-            });
-            tokio::time::sleep(Duration::from_millis(250)).await;
+                Ok(Some(status)) => {
+                    say(format_args!("{} has ended: {status}", running.name));
+                    self.running.remove(at);
+                }
+                Ok(None) | Err(_) => {}
+            },
+            Some(again) if again <= Instant::now() => {
+                let (name, arguments) = (running.name.clone(), running.arguments.clone());
+                let log = running.log.clone();
+                let spawned = self.spawn(&name, &arguments, log.as_deref());
+                let Some(running) = self.running.get_mut(at) else {
+                    return;
+                };
+                running.started = Instant::now();
+                match spawned {
+                    Ok(child) => {
+                        running.child = child;
+                        running.again = None;
+                    }
+                    Err(error) => {
+                        let pause = running.pause().as_secs();
+                        say(format_args!("{error}. It is tried again in {pause} s"));
+                    }
+                }
+            }
+            Some(_) => {}
         }
     }
 
@@ -131,5 +212,18 @@ impl Children {
                 tracing::warn!(%error, "a process could not be killed");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pauses: Vec<u64> = [0, 1, 2, 3, 6, 7, 8, 1_000]
+            .map(|ends| pause_after(ends).as_secs())
+            .to_vec();
+        assert_eq!(pauses, [1, 1, 2, 4, 32, 60, 60, 60]);
     }
 }

@@ -46,6 +46,10 @@ pub struct DevOptions {
     #[arg(long, default_value_t = 1)]
     executors: usize,
 
+    /// Do not start executors again that have ended by themselves
+    #[arg(long)]
+    no_restart: bool,
+
     #[command(flatten)]
     caches: CacheSizes,
 }
@@ -101,7 +105,7 @@ pub(super) async fn run(options: DevOptions) -> Result<()> {
     greet(&options, &scheduler, authority.as_deref())?;
     let outcome = tokio::select! {
         outcome = scheduler.serve(asked_to_stop()) => outcome,
-        () = children.tell_ended(|name, status| say(format_args!("{name} has ended: {status}"))) => Ok(()),
+        () = children.look_after(!options.no_restart, |news| say(news)) => Ok(()),
     };
     children.end().await;
     outcome

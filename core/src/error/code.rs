@@ -145,6 +145,8 @@ sqlstates! {
     ObjectNotInPrerequisiteState = "55000", "object_not_in_prerequisite_state", FixStatement;
     /// The statement was cancelled.
     QueryCanceled = "57014", "query_canceled", Retry;
+    /// Executors were lost while they ran the statement.
+    CrashShutdown = "57P02", "crash_shutdown", FreeResources;
     /// No executor can run the statement now.
     CannotConnectNow = "57P03", "cannot_connect_now", Retry;
     /// The object store or a file in it cannot be read or written.

@@ -29,7 +29,7 @@ impl fmt::Display for Position {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Fields>);
 
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Fields {
     code: SqlState,
     message: String,
@@ -42,6 +42,9 @@ struct Fields {
 }
 
 impl Error {
+    /// Begins a text that an error in JSON follows.
+    pub const MARKER: &'static str = "watershed-error:";
+
     /// An error of the given kind. The message stands alone: it names what it is about.
     pub fn new(code: SqlState, message: impl Into<String>) -> Self {
         Self(Box::new(Fields {
@@ -121,9 +124,11 @@ impl fmt::Display for Error {
     }
 }
 
+/// All of it, in a form that is read again: some libraries keep the `Debug` form of an error and nothing else.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        f.write_str(Self::MARKER)?;
+        f.write_str(&self.to_json())
     }
 }
 

@@ -172,7 +172,9 @@ fn grpc_code(code: SqlState) -> Code {
         | SqlState::TooManyStatements => Code::ResourceExhausted,
         SqlState::QueryCanceled => Code::Cancelled,
         SqlState::CannotConnectNow => Code::Unavailable,
-        SqlState::IoError | SqlState::DataCorrupted | SqlState::InternalError => Code::Internal,
+        SqlState::CrashShutdown | SqlState::IoError | SqlState::DataCorrupted | SqlState::InternalError => {
+            Code::Internal
+        }
     }
 }
 

@@ -18,6 +18,8 @@ use super::breaker::{Breakers, Phase};
 
 /// More executors than this are refused.
 const MAX_EXECUTORS: usize = 4096;
+/// How often a heartbeat is looked for: longer than it takes to be declared dead.
+const MAX_LOOKS: usize = 50;
 /// How often silence is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -41,6 +43,8 @@ pub struct Executor {
     pub heard_at: DateTime<Utc>,
     /// Cancelled once it is declared dead or has left: what waits for it stops waiting.
     pub gone: CancellationToken,
+    /// Cancelled once it has said goodbye.
+    pub left: CancellationToken,
 }
 
 /// The executors at one moment. A statement sees one `Members` from planning to its last row, or
@@ -137,15 +141,18 @@ impl Membership {
                 format!("a cluster has at most {MAX_EXECUTORS} executors"),
             ));
         }
-        let (joined_at, gone) = match known {
-            Some(known) if same => (known.executor.joined_at, known.executor.gone.clone()),
+        let new = CancellationToken::new;
+        let (joined_at, gone, left) = match known {
+            Some(Heard { executor, .. }) if same => {
+                (executor.joined_at, executor.gone.clone(), executor.left.clone())
+            }
             Some(known) => {
                 // Another process under an old name: what ran on the old one is lost.
                 known.executor.gone.cancel();
                 self.breakers.forget(&heartbeat.node);
-                (now, CancellationToken::new())
+                (now, new(), new())
             }
-            None => (now, CancellationToken::new()),
+            None => (now, new(), new()),
         };
         let executor = Executor {
             node: heartbeat.node.clone(),
@@ -162,6 +169,7 @@ impl Membership {
             joined_at,
             heard_at: now,
             gone,
+            left,
         };
         state.heard.insert(heartbeat.node, Heard { executor, at });
         if same {
@@ -180,6 +188,29 @@ impl Membership {
             .heard
             .get(node)
             .is_none_or(|heard| now.saturating_sub(heard.at) > tolerance)
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// Whether a process whose connection broke then has died without a goodbye: waits until it sends a heartbeat, or
+    /// is declared dead.
+    pub async fn has_died(&self, process: &Executor, then: Duration) -> bool {
+        for _ in 0..MAX_LOOKS {
+            if process.gone.is_cancelled() {
+                break;
+            }
+            let heard = self.state.lock().heard.get(&process.node).map(|heard| heard.at);
+            if heard.is_some_and(|at| at > then) {
+                return false;
+            }
+            tokio::select! {
+                () = process.gone.cancelled() => {}
+                () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+            }
+        }
+        !process.left.is_cancelled()
     }
 
     /// The executors that a statement that begins now does not use, as they have kept failing. One whose
@@ -215,8 +246,9 @@ impl Membership {
     /// Takes a goodbye.
     pub fn left(&self, node: &NodeId) {
         let mut state = self.state.lock();
-        if let Some(left) = state.heard.remove(node) {
-            left.executor.gone.cancel();
+        if let Some(Heard { executor, .. }) = state.heard.remove(node) {
+            executor.left.cancel();
+            executor.gone.cancel();
             self.breakers.forget(node);
             self.changed(&mut state);
         }
@@ -286,108 +318,4 @@ impl Membership {
 }
 
 #[cfg(test)]
-mod tests {
-    use watershed_core::clock::ManualClock;
-
-    use super::*;
-
-    fn heartbeat(node: &str, incarnation: u64) -> Heartbeat {
-        Heartbeat {
-            protocol: PROTOCOL_VERSION,
-            node: NodeId::new(node),
-            incarnation,
-            url: format!("http://{node}"),
-            http: String::new(),
-            threads: 1,
-            version: String::new(),
-            pid: 1,
-            memory_used: 0,
-            memory_limit: 0,
-            invalidated: None,
-            caches: None,
-        }
-    }
-
-    #[test]
-    fn silence_for_more_than_three_seconds_is_death() {
-        let clock = Arc::new(ManualClock::default());
-        let membership = Membership::new(Arc::clone(&clock) as Arc<dyn Clock>);
-        membership.heard(heartbeat("a", 1)).unwrap();
-        membership.heard(heartbeat("b", 1)).unwrap();
-        let gone = membership.current().executors[&NodeId::new("a")].gone.clone();
-        clock.advance(Duration::from_secs(2));
-        membership.heard(heartbeat("b", 1)).unwrap();
-        clock.advance(Duration::from_secs(1));
-        membership.sweep();
-        assert_eq!(membership.current().executors.len(), 2);
-        clock.advance(Duration::from_millis(1));
-        membership.sweep();
-        let members = membership.current();
-        assert_eq!(
-            members.executors.keys().map(NodeId::as_str).collect::<Vec<_>>(),
-            ["b"]
-        );
-        assert!(gone.is_cancelled());
-        assert_eq!(members.ring.nodes(), [NodeId::new("b")]);
-    }
-
-    #[test]
-    fn a_new_process_of_an_old_name_is_another_member() {
-        let membership = Membership::new(Arc::new(ManualClock::default()));
-        let first = membership.heard(heartbeat("a", 1)).unwrap();
-        assert_eq!(membership.heard(heartbeat("a", 1)).unwrap(), first);
-        let gone = membership.current().executors[&NodeId::new("a")].gone.clone();
-        assert_eq!(membership.heard(heartbeat("a", 2)).unwrap(), first + 1);
-        assert!(gone.is_cancelled());
-        membership.left(&NodeId::new("a"));
-        assert!(membership.current().executors.is_empty());
-    }
-
-    #[test]
-    fn a_breaker_belongs_to_one_process() {
-        let membership = Membership::new(Arc::new(ManualClock::default()));
-        let node = NodeId::new("a");
-        let fail = || (0..10).for_each(|_| membership.failed(&node));
-        fail();
-        assert!(membership.spared().is_empty(), "it never joined");
-        membership.heard(heartbeat("a", 1)).unwrap();
-        fail();
-        assert_eq!(membership.spared(), std::slice::from_ref(&node));
-        assert_eq!(membership.breaker(&node), Phase::Open);
-        membership.heard(heartbeat("a", 2)).unwrap();
-        assert_eq!(membership.breaker(&node), Phase::Closed);
-        fail();
-        membership.left(&node);
-        membership.heard(heartbeat("a", 3)).unwrap();
-        assert!(membership.spared().is_empty());
-    }
-
-    #[test]
-    fn figures_of_caches_are_the_newest() {
-        let membership = Membership::new(Arc::new(ManualClock::default()));
-        let told = || membership.current().executors[&NodeId::new("a")].caches;
-        let mut epochs = Vec::new();
-        for hits in [None, Some(1), Some(2)] {
-            let mut heartbeat = heartbeat("a", 1);
-            heartbeat.caches = hits.map(|hits| {
-                let mut caches = CachesFigures::default();
-                caches.fragments.hits = hits;
-                caches
-            });
-            epochs.push(membership.heard(heartbeat).unwrap());
-            assert_eq!(told().map(|caches| caches.fragments.hits), hits);
-        }
-        assert_eq!(epochs, [1, 1, 1]);
-    }
-
-    #[test]
-    fn another_protocol_is_refused() {
-        let membership = Membership::new(Arc::new(ManualClock::default()));
-        let mut other = heartbeat("a", 1);
-        other.protocol += 1;
-        assert_eq!(
-            membership.heard(other).unwrap_err().code(),
-            SqlState::ObjectNotInPrerequisiteState
-        );
-    }
-}
+mod tests;

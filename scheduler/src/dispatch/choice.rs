@@ -12,7 +12,7 @@ use watershed_storage::{codec, fragment};
 
 use super::gather::{SplitOptions, Surroundings, no_executor, plan_bytes, split};
 use super::narrow::{Single, narrowed};
-use super::{Dispatch, Job, depth, physical};
+use super::{Dispatch, Job, constants, depth, physical};
 
 /// The ways a query can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +50,14 @@ pub struct Choice {
 pub(super) async fn choose(dispatch: &Dispatch, state: &SessionState, job: &Job) -> Result<Choice> {
     let noted = job.statement.scans.len();
     let write = job.write.as_ref();
-    let plan = match &job.optimized {
-        Some(optimized) => physical::plan_optimized(optimized, state, write).await,
-        None => physical::plan(state, &job.plan, write).await,
+    let optimized = match &job.optimized {
+        Some(optimized) => optimized.clone(),
+        None => state.optimize(&job.plan).map_err(from_datafusion)?,
     };
-    let plan = plan.map_err(from_datafusion)?;
+    job.statement.has_constants(constants::bytes(&optimized)?);
+    let plan = physical::plan_optimized(&optimized, state, write)
+        .await
+        .map_err(from_datafusion)?;
     let local = |why: String| {
         let plan = narrowed(&plan, Single::Coalesced).and_then(fragment::insert);
         Ok(Choice {

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::SessionState;
@@ -10,12 +11,24 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::{NodeId, StatementId};
 use watershed_core::partial::{Partial, PartialNote};
-use watershed_core::settings::Settings;
+use watershed_core::settings::{BATCH_SIZE, Settings};
+use watershed_core::{Error, Result, SqlState};
 use watershed_storage::table::ScanLog;
 
+use super::constants;
 use super::partial::{Standing, Terms};
-use crate::cluster::{Members, Membership};
+use crate::cluster::{Executor, Members, Membership};
 use crate::flight::Progress;
+
+/// A statement that has lost so many executors is not given to another one.
+const MAX_LOST: usize = 2;
+
+/// A process whose connection broke, and when that was noticed.
+#[derive(Debug, Clone)]
+struct Lost {
+    executor: Executor,
+    at: Duration,
+}
 
 /// One statement's surroundings.
 #[derive(Debug)]
@@ -36,8 +49,12 @@ pub struct StatementContext {
     pub note: PartialNote,
     /// Made when it is first planned.
     pub(super) session: OnceLock<SessionState>,
+    /// The most rows of a batch, for the size of the constants beside them.
+    rows: OnceLock<usize>,
     standing: Mutex<Standing>,
     suspects: Mutex<Vec<NodeId>>,
+    /// Processes that failed it by their connections.
+    lost: Mutex<Vec<Lost>>,
     /// Executors that were out of use when it first asked who there is.
     spared: OnceLock<Vec<NodeId>>,
 }
@@ -101,8 +118,10 @@ impl StatementContext {
             counters: Arc::default(),
             note: PartialNote::default(),
             session: OnceLock::new(),
+            rows: OnceLock::new(),
             standing: Mutex::default(),
             suspects: Mutex::default(),
+            lost: Mutex::default(),
             spared: OnceLock::new(),
         })
     }
@@ -121,9 +140,34 @@ impl StatementContext {
         *self.standing.lock() = standing;
     }
 
+    /// Takes note of how large its constants are: they may come to stand beside each row of a batch.
+    pub(super) fn has_constants(&self, bytes: usize) {
+        if let Some(rows) = constants::rows(bytes)
+            && rows < self.settings.number(BATCH_SIZE)
+        {
+            self.rows.get_or_init(|| rows);
+        }
+    }
+
+    /// The most rows of a batch, where they are fewer than the settings say.
+    pub(super) fn batch_rows(&self) -> Option<usize> {
+        self.rows.get().copied()
+    }
+
     /// Remembers that an executor did not answer this statement, before its silence makes it dead for
     /// all.
-    pub fn suspect(&self, node: &NodeId, membership: &Membership) {
+    pub fn suspect(&self, executor: &Executor, membership: &Membership) {
+        let node = &executor.node;
+        let mut lost = self.lost.lock();
+        let same =
+            |other: &Lost| other.executor.node == *node && other.executor.incarnation == executor.incarnation;
+        if !lost.iter().any(same) {
+            lost.push(Lost {
+                executor: executor.clone(),
+                at: membership.elapsed(),
+            });
+        }
+        drop(lost);
         let mut suspects = self.suspects.lock();
         if !suspects.contains(node) {
             tracing::warn!(%node, statement = %self.id, "executor suspected");
@@ -131,6 +175,30 @@ impl StatementContext {
             // However many of its parts it loses, a statement is one witness.
             membership.failed(node);
         }
+    }
+
+    /// Fails where the statement is not tried again: it may be what ended the executors that ran it. Connections break
+    /// for other reasons, too, so it waits for what the heartbeats of these executors say.
+    pub async fn last_try(&self, membership: &Membership) -> Result<()> {
+        let lost = self.lost.lock().clone();
+        if lost.len() < MAX_LOST {
+            return Ok(());
+        }
+        let mut dead = Vec::new();
+        for Lost { executor, at } in &lost {
+            if membership.has_died(executor, *at).await {
+                dead.push(executor.node.as_str());
+            }
+        }
+        if dead.len() < MAX_LOST {
+            return Ok(());
+        }
+        Err(Error::new(
+            SqlState::CrashShutdown,
+            format!("executors were lost while they ran the statement: {}", dead.join(", ")),
+        )
+        .with_detail("It is not given to others, since it may be the reason.")
+        .with_hint("Look into the logs of these executors. If they ended for another reason, run the statement again."))
     }
 
     /// Whom the statement may ask: the living without those it suspects and those that are out of use.
@@ -151,8 +219,6 @@ impl StatementContext {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use watershed_core::clock::{Clock, ManualClock};
     use watershed_core::cluster::{Heartbeat, PROTOCOL_VERSION};
 
@@ -167,28 +233,61 @@ mod tests {
         )
     }
 
+    fn heartbeat(node: &str, incarnation: u64) -> Heartbeat {
+        Heartbeat {
+            protocol: PROTOCOL_VERSION,
+            node: NodeId::new(node),
+            incarnation,
+            invalidated: None,
+            caches: None,
+            url: format!("http://{node}"),
+            http: String::new(),
+            threads: 1,
+            version: String::new(),
+            pid: 1,
+            memory_used: 0,
+            memory_limit: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_lost_two_processes_is_not_tried_again() {
+        let clock = Arc::new(ManualClock::default());
+        let membership = Membership::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let joined = |node: &str, incarnation| {
+            membership.heard(heartbeat(node, incarnation)).unwrap();
+            membership.current().executors[&NodeId::new(node)].clone()
+        };
+        let (a, b, c, d) = (joined("a", 1), joined("b", 1), joined("c", 1), joined("d", 1));
+        let first = statement();
+        (0..3).for_each(|_| first.suspect(&a, &membership));
+        first.last_try(&membership).await.expect("one was lost");
+        first.suspect(&c, &membership);
+        membership.left(&c.node);
+        first.suspect(&d, &membership);
+        clock.advance(Duration::from_secs(1));
+        joined("a", 2);
+        joined("d", 1);
+        let tried = first.last_try(&membership).await;
+        tried.expect("one is another process now, one has said goodbye, and one still sends heartbeats");
+        first.suspect(&b, &membership);
+        clock.advance(Duration::from_secs(4));
+        joined("d", 1);
+        membership.sweep();
+        let error = first.last_try(&membership).await.unwrap_err();
+        assert_eq!(error.code(), SqlState::CrashShutdown);
+        assert!(error.message().contains(": a, b"), "{error}");
+    }
+
     #[test]
     fn who_keeps_failing_is_asked_by_one_statement_at_a_time() {
         let clock = Arc::new(ManualClock::default());
         let membership = Membership::new(Arc::clone(&clock) as Arc<dyn Clock>);
         for node in ["a", "b"] {
-            let heartbeat = Heartbeat {
-                protocol: PROTOCOL_VERSION,
-                node: NodeId::new(node),
-                incarnation: 1,
-                invalidated: None,
-                caches: None,
-                url: format!("http://{node}"),
-                http: String::new(),
-                threads: 1,
-                version: String::new(),
-                pid: 1,
-                memory_used: 0,
-                memory_limit: 0,
-            };
-            membership.heard(heartbeat).unwrap();
+            membership.heard(heartbeat(node, 1)).unwrap();
         }
         let (a, b) = (NodeId::new("a"), NodeId::new("b"));
+        let executor = |node: &NodeId| membership.current().executors[node].clone();
         let asked = |statement: &StatementContext| -> Vec<NodeId> {
             statement.members(&membership).executors.into_keys().collect()
         };
@@ -196,12 +295,12 @@ mod tests {
             let statement = statement();
             assert_eq!(asked(&statement).len(), 2);
             // Several parts of one statement count once.
-            (0..3).for_each(|_| statement.suspect(&a, &membership));
+            (0..3).for_each(|_| statement.suspect(&executor(&a), &membership));
             assert_eq!(asked(&statement), std::slice::from_ref(&b));
         }
         let other = statement();
         assert_eq!(asked(&other), std::slice::from_ref(&b));
-        other.suspect(&b, &membership);
+        other.suspect(&executor(&b), &membership);
         assert_eq!(asked(&other), std::slice::from_ref(&a), "better than none");
         clock.advance(Duration::from_secs(2));
         let (probe, next) = (statement(), statement());

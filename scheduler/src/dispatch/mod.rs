@@ -5,6 +5,7 @@
 //! again), `release` (when rows are let go), `partial` (which answers may lack shards).
 
 mod choice;
+mod constants;
 pub mod context;
 mod depth;
 mod exchange;

@@ -45,5 +45,7 @@ pub async fn plan_optimized(
 
 /// What executors are told about a statement.
 pub fn statement_options(statement: &StatementContext) -> StatementOptions {
-    StatementOptions::new(&statement.settings).with_statement(statement.id)
+    StatementOptions::new(&statement.settings)
+        .with_statement(statement.id)
+        .with_rows(statement.batch_rows())
 }

@@ -7,12 +7,26 @@ use watershed_core::id::{SessionId, StatementId};
 use watershed_sql::authorize::{Access, Need, validate};
 use watershed_sql::catalog::Catalog;
 
+use super::admission::Who;
 use super::{Engine, Session};
 
 impl Engine {
     /// What the session's principal may do at a version of the catalog.
     pub fn access(&self, catalog: &Catalog, session: &Session) -> Result<Access> {
         self.parts().logins.access(catalog, &session.principal)
+    }
+
+    /// Whose statements a session's are.
+    pub(super) fn who<'s>(&self, session: &'s Session) -> Result<Who<'s>> {
+        let parts = self.parts();
+        if !parts.logins.lets_in_users_only() {
+            return Ok(Who::Anyone);
+        }
+        let access = self.access(&parts.catalog.current(), session)?;
+        Ok(match access.is_admin() {
+            true => Who::Administrator,
+            false => Who::User(session.principal.name()),
+        })
     }
 
     /// The newest catalog as a session sees it, and what the session's principal may do in it.

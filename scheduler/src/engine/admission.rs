@@ -1,15 +1,35 @@
 //! Admission: so many statements run at a time, so many wait, and more are refused.
+//!
+//! A user whose results nobody reads holds places for long. Where users log in, one user gets three quarters of the places
+//! at most, and a few are for administrators alone, who can look and end statements.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use watershed_core::{Error, Result, SqlState, telemetry};
+
+/// Places beside the others, for administrators where users log in.
+const RESERVED: usize = 4;
+
+/// Whose statement it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Who<'a> {
+    /// Nobody logs in, so that all are alike.
+    Anyone,
+    Administrator,
+    User(&'a str),
+}
 
 /// The gate that statements pass.
 #[derive(Debug)]
 pub struct Admission {
     running: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
+    /// The places that each user with statements may have.
+    shares: Mutex<HashMap<String, Weak<Semaphore>>>,
     waiting: AtomicUsize,
     max_running: usize,
     max_waiting: usize,
@@ -17,7 +37,11 @@ pub struct Admission {
 
 /// Held by a statement for as long as it runs.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "gives the place back when dropped")] OwnedSemaphorePermit);
+#[expect(dead_code, reason = "they give the places back when dropped")]
+pub struct Permit {
+    place: OwnedSemaphorePermit,
+    share: Option<OwnedSemaphorePermit>,
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -29,6 +53,8 @@ impl Admission {
     pub fn new(max_running: usize, max_waiting: usize) -> Self {
         Self {
             running: Arc::new(Semaphore::new(max_running)),
+            reserved: Arc::new(Semaphore::new(RESERVED)),
+            shares: Mutex::default(),
             waiting: AtomicUsize::new(0),
             max_running,
             max_waiting,
@@ -36,23 +62,48 @@ impl Admission {
     }
 
     /// Waits for a place, unless too many wait already.
-    pub async fn enter(&self) -> Result<Permit> {
-        if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
-            return Ok(Self::admit(permit));
+    pub async fn enter(&self, who: Who<'_>) -> Result<Permit> {
+        let own = match who {
+            Who::User(name) => Some(self.share(name)),
+            Who::Anyone | Who::Administrator => None,
+        };
+        let share = own.as_ref().map(|own| Arc::clone(own).try_acquire_owned());
+        let share = match share {
+            None => None,
+            Some(Ok(share)) => Some(share),
+            Some(Err(_)) => {
+                let _waiting = self.wait()?;
+                let own = own.ok_or_else(|| Error::internal("a share is missing"))?;
+                Some(own.acquire_owned().await.map_err(|_| shutting_down())?)
+            }
+        };
+        if let Ok(place) = Arc::clone(&self.running).try_acquire_owned() {
+            return Ok(Self::admit(place, share));
+        }
+        if matches!(who, Who::Administrator)
+            && let Ok(place) = Arc::clone(&self.reserved).try_acquire_owned()
+        {
+            return Ok(Self::admit(place, share));
         }
         let _waiting = self.wait()?;
-        match Arc::clone(&self.running).acquire_owned().await {
-            Ok(permit) => Ok(Self::admit(permit)),
-            Err(_) => Err(Error::new(
-                SqlState::CannotConnectNow,
-                "the scheduler is shutting down",
-            )),
-        }
+        let place = Arc::clone(&self.running).acquire_owned().await;
+        place.map_or_else(|_| Err(shutting_down()), |place| Ok(Self::admit(place, share)))
     }
 
-    fn admit(permit: OwnedSemaphorePermit) -> Permit {
+    fn share(&self, user: &str) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock();
+        if let Some(share) = shares.get(user).and_then(Weak::upgrade) {
+            return share;
+        }
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new((self.max_running * 3).div_ceil(4).max(1)));
+        shares.insert(user.to_owned(), Arc::downgrade(&share));
+        share
+    }
+
+    fn admit(place: OwnedSemaphorePermit, share: Option<OwnedSemaphorePermit>) -> Permit {
         telemetry::STATEMENTS_RUNNING.inc();
-        Permit(permit)
+        Permit { place, share }
     }
 
     fn wait(&self) -> Result<Waiting<'_>> {
@@ -78,6 +129,10 @@ impl Admission {
     }
 }
 
+fn shutting_down() -> Error {
+    Error::new(SqlState::CannotConnectNow, "the scheduler is shutting down")
+}
+
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
@@ -94,19 +149,37 @@ mod tests {
     #[tokio::test]
     async fn so_many_run_so_many_wait_and_more_are_refused() {
         let admission = Arc::new(Admission::new(1, 1));
-        let first = admission.enter().await.unwrap();
+        let first = admission.enter(Who::Anyone).await.unwrap();
         let second = tokio::spawn({
             let admission = Arc::clone(&admission);
-            async move { admission.enter().await.map(drop) }
+            async move { admission.enter(Who::Anyone).await.map(drop) }
         });
         while admission.waiting.load(Ordering::Acquire) == 0 {
             tokio::task::yield_now().await;
         }
-        let error = admission.enter().await.unwrap_err();
+        let error = admission.enter(Who::Anyone).await.unwrap_err();
         assert_eq!(error.code(), SqlState::TooManyStatements);
         assert_eq!(error.message(), "1 statements run and 1 wait already");
         drop(first);
         second.await.unwrap().unwrap();
-        admission.enter().await.unwrap();
+        admission.enter(Who::Anyone).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_user_has_a_share_and_administrators_a_reserve() {
+        let admission = Admission::new(4, 0);
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            places.push(admission.enter(Who::User("bob")).await.unwrap());
+        }
+        assert!(admission.enter(Who::User("bob")).await.is_err());
+        places.push(admission.enter(Who::User("ada")).await.unwrap());
+        assert!(admission.enter(Who::User("ada")).await.is_err());
+        for _ in 0..RESERVED {
+            places.push(admission.enter(Who::Administrator).await.unwrap());
+        }
+        assert!(admission.enter(Who::Administrator).await.is_err());
+        places.clear();
+        assert!(admission.enter(Who::User("bob")).await.is_ok());
     }
 }

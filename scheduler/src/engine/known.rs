@@ -11,8 +11,10 @@ use watershed_sql::plan::Plan;
 use watershed_storage::error::from_datafusion;
 
 use super::Engine;
+use super::limits::{Deadline, planning, until};
+use super::request::Request;
 use super::sessions::Session;
-use super::statement::{Request, Running};
+use super::statement::Running;
 use super::tables::{PinnedTables, Versions};
 use crate::cache::{Fingerprint, Generic, Key, KnownAnswer, KnownPlan, Layer, TextKey, fingerprint};
 use crate::dispatch::context::StatementContext;
@@ -21,8 +23,24 @@ impl Engine {
     /// What the answer to a query is called now; none of one that is not kept. Nothing is run.
     pub async fn result_key(&self, session: &Arc<Session>, sql: &str) -> Result<Option<Key>> {
         let context = self.begin(session.settings());
+        let deadline = context.settings.statement_timeout().map(Deadline::after);
+        let (engine, session, sql) = (self.clone(), Arc::clone(session), sql.to_owned());
+        let statement = Arc::clone(&context);
+        let work = self.apart(async move {
+            let work = engine.find_key(&session, &statement, sql);
+            planning(deadline, &statement, work).await
+        });
+        until(deadline, &context, work).await
+    }
+
+    async fn find_key(
+        &self,
+        session: &Arc<Session>,
+        context: &Arc<StatementContext>,
+        sql: String,
+    ) -> Result<Option<Key>> {
         let catalog = self.newest_catalog().await?;
-        let text = TextKey::of(sql, &[], session, &context.settings, catalog.version);
+        let text = TextKey::of(&sql, &[], session, &context.settings, catalog.version);
         let texts = self.parts().cache.texts();
         if text.as_ref().and_then(|text| texts.is_momentary(text)) == Some(true) {
             return Ok(None);
@@ -35,12 +53,12 @@ impl Engine {
         }
         let request = Request::Statement {
             sql,
-            parameters: Some(&[]),
+            parameters: Some(Vec::new()),
         };
-        let Plan::Query(plan) = self.plan(session, &context, &request, catalog).await?.plan else {
+        let Plan::Query(plan) = self.plan(session, context, &request, catalog).await?.plan else {
             return Ok(None);
         };
-        let state = self.parts().dispatch.session(&context);
+        let state = self.parts().dispatch.session(context);
         let print = fingerprint::of_plan(&plan, state, &context.settings)?.ok();
         Ok(print.filter(|print| !print.momentary).map(|print| print.key))
     }

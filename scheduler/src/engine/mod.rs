@@ -3,13 +3,14 @@
 //! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
 //! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
 //! ran), `tables` (names become rows), `writes` (rows become commits), `ingest` (rows that a client
-//! streams), `cached` (queries whose answers may be there), `known` (what is known of
+//! streams), `apart` (the threads that all that runs on), `cached` (queries whose answers may be there), `known` (what is known of
 //! them by their texts), `caches` (what they are to forget), `ddl`,
 //! `credentials` (hashes and secrets on their way into the catalog), `access` (what one
 //! may do).
 
 mod access;
 mod admission;
+mod apart;
 mod cached;
 mod caches;
 mod credentials;
@@ -24,6 +25,7 @@ mod planning;
 mod prepared;
 mod queries;
 mod release;
+mod request;
 mod sessions;
 pub mod statement;
 mod tables;
@@ -32,6 +34,7 @@ mod writes;
 use std::sync::Arc;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
+use tokio::runtime::Handle;
 use watershed_core::Result;
 use watershed_core::clock::Clock;
 use watershed_core::store::StoreRoot;
@@ -69,6 +72,8 @@ pub struct Parts {
     pub cache: ResultCache,
     pub services: ServiceRegistry,
     pub confirmations: Confirmations,
+    /// The threads that statements run on.
+    pub statements: Handle,
     /// Where clients reach this scheduler.
     pub flight_url: String,
 }

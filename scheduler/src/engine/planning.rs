@@ -9,8 +9,8 @@ use watershed_sql::dialect::{self, Statement};
 use watershed_sql::plan::{self, Parameter, Parameters, Plan, PlanContext, Scans};
 
 use super::Engine;
+use super::request::Request;
 use super::sessions::Session;
-use super::statement::Request;
 use super::tables::{PinnedTables, Versions};
 use crate::dispatch::context::StatementContext;
 
@@ -29,7 +29,7 @@ impl Engine {
         &self,
         session: &Arc<Session>,
         context: &Arc<StatementContext>,
-        request: &Request<'_>,
+        request: &Request,
         catalog: Arc<Catalog>,
     ) -> Result<Planned> {
         let parts = self.parts();

@@ -135,8 +135,10 @@ impl Queries {
         };
         self.state.lock().running.insert(context.id, running);
         QueryGuard {
-            queries: Arc::clone(self),
-            id: context.id,
+            notes: QueryNotes {
+                queries: Arc::clone(self),
+                id: context.id,
+            },
             ended: false,
         }
     }
@@ -195,14 +197,20 @@ impl Queries {
     }
 }
 
-/// Ends a statement's row. Dropped without a word, the statement was cancelled: its client has gone.
-pub struct QueryGuard {
+/// Enters what becomes known of a statement while it runs.
+#[derive(Clone)]
+pub struct QueryNotes {
     queries: Arc<Queries>,
     id: StatementId,
+}
+
+/// Ends a statement's row. Dropped without a word, the statement was cancelled: its client has gone.
+pub struct QueryGuard {
+    notes: QueryNotes,
     ended: bool,
 }
 
-impl QueryGuard {
+impl QueryNotes {
     /// Notes the path that was chosen.
     pub fn path(&self, path: &'static str, why: &str) {
         if let Some(running) = self.queries.state.lock().running.get_mut(&self.id) {
@@ -231,11 +239,17 @@ impl QueryGuard {
             running.record.cache_reason = Some(why.to_owned());
         }
     }
+}
+
+impl QueryGuard {
+    pub fn notes(&self) -> &QueryNotes {
+        &self.notes
+    }
 
     pub fn end(mut self, outcome: Result<(), &Error>) {
         self.ended = true;
-        self.queries.end(
-            self.id,
+        self.notes.queries.end(
+            self.notes.id,
             match outcome {
                 Ok(()) => QueryState::Finished,
                 Err(error) => QueryState::Failed {
@@ -251,8 +265,8 @@ impl Drop for QueryGuard {
     fn drop(&mut self) {
         if !self.ended {
             let message = "the client has gone".to_owned();
-            self.queries.end(
-                self.id,
+            self.notes.queries.end(
+                self.notes.id,
                 QueryState::Failed {
                     code: SqlState::QueryCanceled,
                     message,

@@ -4,39 +4,36 @@ use std::sync::Arc;
 
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{FutureExt, StreamExt, stream};
+use tokio::runtime::Handle;
 use watershed_core::telemetry;
 use watershed_storage::error::from_datafusion;
 
 use super::admission::Permit;
+use super::apart::read_apart;
 use super::limits::{Deadline, panicked, until};
 use super::queries::QueryGuard;
 use crate::dispatch::context::{Counters, StatementContext};
 use crate::flight::{Progress, RowStream};
 
-/// The rows as the client gets them. The stream holds the statement's place until it ends or is
-/// dropped, which cancels it.
+/// The rows as the client gets them, read on the threads of statements. Dropped, the stream cancels the statement.
 pub(super) fn release(
     rows: SendableRecordBatchStream,
     guard: QueryGuard,
     permit: Option<Permit>,
     context: Arc<StatementContext>,
     deadline: Option<Deadline>,
+    threads: &Handle,
 ) -> RowStream {
     struct State {
         rows: SendableRecordBatchStream,
         context: Arc<StatementContext>,
         guard: QueryGuard,
-        _permit: Option<Permit>,
     }
+    let rows = read_apart(threads, rows, permit);
     let schema = rows.schema();
     let progress: Arc<dyn Progress> = Arc::<StatementContext>::clone(&context);
     let partial = context.note.clone();
-    let state = State {
-        rows,
-        context,
-        guard,
-        _permit: permit,
-    };
+    let state = State { rows, context, guard };
     let batches = stream::unfold(Some(state), move |state| async move {
         let mut state = state?;
         let next = std::panic::AssertUnwindSafe(state.rows.next())

@@ -7,19 +7,20 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 use watershed_core::id::StatementId;
 use watershed_core::settings::Settings;
 use watershed_core::{Result, SqlState};
 use watershed_sql::plan::{Ingest, IngestMode, Plan};
 
-use super::limits::{Deadline, panicked, planning, until};
-use super::queries::QueryGuard;
+use super::admission::Permit;
+use super::limits::{Deadline, planning, until};
+use super::queries::QueryNotes;
 use super::release::release;
+use super::request::Request;
 use super::sessions::Session;
 use super::tables::Versions;
 use super::{Engine, credentials, ddl, ingest, parameters, writes};
@@ -28,30 +29,12 @@ use crate::dispatch::context::StatementContext;
 use crate::flight::{Executed, Outcome, Prepared, RowStream};
 use crate::system::Write;
 
-/// What a client asks for.
-pub(super) enum Request<'a> {
-    /// Without values for its parameters it can be planned, not run.
-    Statement {
-        sql: &'a str,
-        parameters: Option<&'a [ScalarValue]>,
-    },
-    Ingest {
-        into: Ingest,
-        rows: Arc<dyn TableProvider>,
-    },
-}
-
-impl Request<'_> {
-    /// Whether it waits for its turn. What ends other statements does not wait for them.
-    fn waits(&self) -> bool {
-        match self {
-            Self::Statement { sql, .. } => {
-                let word = sql.split_whitespace().next().unwrap_or_default();
-                !word.eq_ignore_ascii_case("kill")
-            }
-            Self::Ingest { .. } => true,
-        }
-    }
+/// What a statement came to, and what is to be said with it.
+struct Finished {
+    permit: Option<Permit>,
+    done: Done,
+    notices: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// What a statement came to, before its rows are handed on.
@@ -66,7 +49,7 @@ pub(super) struct Running<'a> {
     pub(super) engine: &'a Engine,
     pub(super) session: &'a Arc<Session>,
     pub(super) context: &'a Arc<StatementContext>,
-    pub(super) guard: &'a QueryGuard,
+    pub(super) guard: &'a QueryNotes,
     pub(super) notices: Vec<String>,
     pub(super) warnings: Vec<String>,
     /// Its text and parameters, to be run again for those who come later.
@@ -99,8 +82,8 @@ impl Engine {
         values: Option<&[ScalarValue]>,
     ) -> Result<Prepared> {
         let request = Request::Statement {
-            sql,
-            parameters: values,
+            sql: sql.to_owned(),
+            parameters: values.map(<[_]>::to_vec),
         };
         let context = self.begin(session.settings());
         let catalog = self.newest_catalog().await?;
@@ -113,14 +96,13 @@ impl Engine {
             return Ok(Prepared::clone(&prepared));
         }
         let deadline = context.settings.statement_timeout().map(Deadline::after);
-        let work = planning(
-            deadline,
-            &context,
-            self.plan(session, &context, &request, catalog),
-        );
-        let work = std::panic::AssertUnwindSafe(work)
-            .catch_unwind()
-            .map(|caught| caught.unwrap_or_else(panicked));
+        let (engine, session, statement) = (self.clone(), Arc::clone(session), Arc::clone(&context));
+        let waits = request.waits();
+        let work = async move {
+            let work = engine.plan(&session, &statement, &request, catalog);
+            planning(deadline, &statement, work).await
+        };
+        let work = self.run_there(waits, work);
         let planned = Box::pin(until(deadline, &context, work)).await?;
         let plan = planned.plan;
         let prepared = Prepared {
@@ -150,8 +132,8 @@ impl Engine {
         parameters: &[ScalarValue],
     ) -> Result<Executed> {
         let request = Request::Statement {
-            sql,
-            parameters: Some(parameters),
+            sql: sql.to_owned(),
+            parameters: Some(parameters.to_vec()),
         };
         self.run(session, session.settings(), sql, request).await
     }
@@ -165,8 +147,8 @@ impl Engine {
         parameters: &[ScalarValue],
     ) -> Result<()> {
         let request = Request::Statement {
-            sql,
-            parameters: Some(parameters),
+            sql: sql.to_owned(),
+            parameters: Some(parameters.to_vec()),
         };
         match self.run(session, settings, sql, request).await?.outcome {
             Outcome::Rows(rows) => rows.batches.try_for_each(|_| async { Ok(()) }).await,
@@ -225,19 +207,69 @@ impl Engine {
         session: &Arc<Session>,
         settings: Settings,
         text: &str,
-        request: Request<'_>,
+        request: Request,
     ) -> Result<Executed> {
         let deadline = settings.statement_timeout().map(Deadline::after);
         let context = self.begin(settings);
+        let waits = request.waits();
         let guard = self
             .parts()
             .queries
             .begin(&context, session.id, session.principal.name(), text);
+        let work = Box::pin(self.clone().finish(
+            Arc::clone(session),
+            Arc::clone(&context),
+            guard.notes().clone(),
+            deadline,
+            request,
+        ));
+        let work = self.run_there(waits, work);
+        let Finished {
+            permit,
+            done,
+            notices,
+            warnings,
+        } = match Box::pin(until(deadline, &context, work)).await {
+            Ok(finished) => finished,
+            Err(error) => {
+                guard.end(Err(&error));
+                return Err(error);
+            }
+        };
+        let outcome = match done {
+            Done::Rows(rows) => {
+                let threads = &self.parts().statements;
+                Outcome::Rows(release(rows, guard, permit, context, deadline, threads))
+            }
+            Done::Count(count) => {
+                guard.end(Ok(()));
+                Outcome::Count(count)
+            }
+            Done::Nothing => {
+                guard.end(Ok(()));
+                Outcome::Done
+            }
+        };
+        Ok(Executed {
+            outcome,
+            notices,
+            warnings,
+        })
+    }
+
+    async fn finish(
+        self,
+        session: Arc<Session>,
+        context: Arc<StatementContext>,
+        notes: QueryNotes,
+        deadline: Option<Deadline>,
+        request: Request,
+    ) -> Result<Finished> {
         let mut running = Running {
-            engine: self,
-            session,
+            engine: &self,
+            session: &session,
             context: &context,
-            guard: &guard,
+            guard: &notes,
             notices: Vec::new(),
             warnings: Vec::new(),
             again: None,
@@ -245,76 +277,61 @@ impl Engine {
             invalidation: 0,
             remember: None,
         };
-        let work = async {
-            let permit = match request.waits() {
-                true => Some(self.parts().admission.enter().await?),
-                false => None,
-            };
-            let catalog = self.newest_catalog().await?;
-            running.invalidation = catalog.invalidations().last();
-            let text = match &request {
-                Request::Statement {
-                    sql,
-                    parameters: Some(parameters),
-                } => TextKey::of(sql, parameters, session, &context.settings, catalog.version),
-                Request::Statement { .. } | Request::Ingest { .. } => None,
-            };
-            if let Some(text) = &text
-                && let Some(rows) = running.known(text).await?
-            {
-                return Ok((permit, Done::Rows(rows)));
-            }
-            if let Request::Statement {
-                sql,
-                parameters: Some(parameters),
-            } = &request
-            {
-                running.again = Some(((*sql).to_owned(), parameters.to_vec()));
-            }
-            if let Some(text) = &text
-                && let Some((generic, known, versions)) = self.known_plan(session, &context, text).await?
-            {
-                running.reads = Arc::clone(&known.reads);
-                running.remember = Some(text.clone()).zip(versions);
-                return Ok((permit, Done::Rows(running.generic(&generic, None).await?)));
-            }
-            let work = async {
-                let planned = self.plan(session, &context, &request, catalog).await?;
-                running.reads = Arc::new(planned.reads);
-                running.remember = text.zip(planned.versions);
-                running.perform(planned.plan).await
-            };
-            Ok((permit, Box::pin(planning(deadline, &context, work)).await?))
+        let permit = match request.waits() {
+            true => Some(self.parts().admission.enter(self.who(&session)?).await?),
+            false => None,
         };
-        let work = std::panic::AssertUnwindSafe(work)
-            .catch_unwind()
-            .map(|caught| caught.unwrap_or_else(panicked));
-        let done = Box::pin(until(deadline, &context, work)).await;
-        let notices = std::mem::take(&mut running.notices);
-        let warnings = std::mem::take(&mut running.warnings);
-        let done = match done {
-            Ok((permit, Done::Rows(rows))) => {
-                let rows = release(rows, guard, permit, Arc::clone(&context), deadline);
-                return Ok(Executed {
-                    outcome: Outcome::Rows(rows),
-                    notices,
-                    warnings,
-                });
-            }
-            Ok((_, Done::Count(count))) => Ok(Outcome::Count(count)),
-            Ok((_, Done::Nothing)) => Ok(Outcome::Done),
-            Err(error) => Err(error),
-        };
-        guard.end(done.as_ref().map(drop));
-        done.map(|outcome| Executed {
-            outcome,
-            notices,
-            warnings,
+        let done = running.done(deadline, &request).await?;
+        Ok(Finished {
+            permit,
+            done,
+            notices: running.notices,
+            warnings: running.warnings,
         })
     }
 }
 
 impl Running<'_> {
+    /// Runs it, from its text on.
+    async fn done(&mut self, deadline: Option<Deadline>, request: &Request) -> Result<Done> {
+        let (engine, session, context) = (self.engine, self.session, self.context);
+        let catalog = engine.newest_catalog().await?;
+        self.invalidation = catalog.invalidations().last();
+        let text = match request {
+            Request::Statement {
+                sql,
+                parameters: Some(parameters),
+            } => TextKey::of(sql, parameters, session, &context.settings, catalog.version),
+            Request::Statement { .. } | Request::Ingest { .. } => None,
+        };
+        if let Some(text) = &text
+            && let Some(rows) = self.known(text).await?
+        {
+            return Ok(Done::Rows(rows));
+        }
+        if let Request::Statement {
+            sql,
+            parameters: Some(parameters),
+        } = request
+        {
+            self.again = Some((sql.clone(), parameters.clone()));
+        }
+        if let Some(text) = &text
+            && let Some((generic, known, versions)) = engine.known_plan(session, context, text).await?
+        {
+            self.reads = Arc::clone(&known.reads);
+            self.remember = Some(text.clone()).zip(versions);
+            return Ok(Done::Rows(self.generic(&generic, None).await?));
+        }
+        let work = async {
+            let planned = engine.plan(session, context, request, catalog).await?;
+            self.reads = Arc::new(planned.reads);
+            self.remember = text.zip(planned.versions);
+            self.perform(planned.plan).await
+        };
+        Box::pin(planning(deadline, context, work)).await
+    }
+
     async fn perform(&mut self, plan: Plan) -> Result<Done> {
         match plan {
             Plan::Query(plan) => self.query(plan).await.map(Done::Rows),

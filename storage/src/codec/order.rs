@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr::{Distribution, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_expr_common::sort_expr::OrderingRequirements;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -28,6 +28,8 @@ use prost::Message;
 struct Order {
     #[prost(message, repeated, tag = "1")]
     keys: Vec<PhysicalSortExprNode>,
+    #[prost(bool, tag = "2")]
+    merged: bool,
 }
 
 /// Gives the rows of its input as they are, and tells their order.
@@ -35,6 +37,8 @@ struct Order {
 pub struct KnownOrderExec {
     input: Arc<dyn ExecutionPlan>,
     order: LexOrdering,
+    /// Whether the order is one over all partitions, which have to be merged.
+    merged: bool,
     properties: Arc<PlanProperties>,
 }
 
@@ -47,14 +51,19 @@ impl KnownOrderExec {
         Self {
             input,
             order,
+            merged: false,
             properties: Arc::new(properties),
         }
     }
 
-    /// The input, with its order as a requirement, so that whoever optimizes the plan once more leaves the order as it is.
+    /// The input in one partition, with its order as a requirement, so that whoever optimizes the plan once more leaves the
+    /// order as it is.
     pub fn required(input: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         match input.output_ordering() {
-            Some(order) => Arc::new(Self::new(Arc::clone(input), order.clone())),
+            Some(order) => Arc::new(Self {
+                merged: true,
+                ..Self::new(Arc::clone(input), order.clone())
+            }),
             None => Arc::clone(input),
         }
     }
@@ -87,7 +96,8 @@ impl KnownOrderExec {
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
         let keys = serialize_physical_sort_exprs(self.order.clone(), codec, converter)?;
-        buf.extend_from_slice(&Order { keys }.encode_to_vec());
+        let merged = self.merged;
+        buf.extend_from_slice(&Order { keys, merged }.encode_to_vec());
         Ok(())
     }
 
@@ -103,7 +113,10 @@ impl KnownOrderExec {
         let context = PhysicalPlanDecodeContext::new(context, codec);
         let keys = parse_physical_sort_exprs(&message.keys, &context, &input.schema(), converter)?;
         match LexOrdering::new(keys) {
-            Some(order) => Ok(Self::new(Arc::clone(input), order)),
+            Some(order) => Ok(Self {
+                merged: message.merged,
+                ..Self::new(Arc::clone(input), order)
+            }),
             None => internal_err!("an order has no keys"),
         }
     }
@@ -145,6 +158,13 @@ impl ExecutionPlan for KnownOrderExec {
         vec![Some(OrderingRequirements::from(self.order.clone()))]
     }
 
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        match self.merged {
+            true => vec![Distribution::SinglePartition],
+            false => vec![Distribution::UnspecifiedDistribution],
+        }
+    }
+
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![true]
     }
@@ -165,7 +185,10 @@ impl ExecutionPlan for KnownOrderExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input, self.order.clone()))),
+            (Some(input), true) => Ok(Arc::new(Self {
+                merged: self.merged,
+                ..Self::new(input, self.order.clone())
+            })),
             _ => internal_err!("KnownOrderExec has one child"),
         }
     }

@@ -21,7 +21,7 @@ use text::{
 };
 
 /// Begins the text of an error that crosses processes; its JSON form follows.
-const MARKER: &str = "watershed-error:";
+const MARKER: &str = Error::MARKER;
 
 /// Tells an error of DataFusion as ours; one of ours inside it comes out unchanged.
 pub fn from_datafusion(error: DataFusionError) -> Error {

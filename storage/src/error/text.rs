@@ -301,6 +301,11 @@ const PREDICATE: &str = "Error evaluating filter predicate: ";
 fn from_predicate(text: &str) -> Option<Error> {
     let debugged = text.strip_prefix(PREDICATE)?;
     let inner = debugged.strip_prefix("ArrowError(").unwrap_or(debugged);
+    let own = inner.strip_prefix("ExternalError(").unwrap_or(inner);
+    if let Some(own) = own.strip_prefix("External(") {
+        let end = own.rfind('}')?;
+        return marked(own.get(..=end)?);
+    }
     if inner.starts_with("DivideByZero") {
         return Some(Error::new(SqlState::DivisionByZero, "division by zero"));
     }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::array_agg::array_agg_udaf;
@@ -14,6 +15,10 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, ReversedUDAF, Signature,
 };
 use datafusion::physical_expr::PhysicalSortExpr;
+use watershed_core::error::{Error, SqlState};
+
+use super::bounded::batch_limit;
+use crate::error::into_datafusion;
 
 pub(super) fn array_agg() -> Arc<AggregateUDF> {
     over(array_agg_udaf())
@@ -30,6 +35,74 @@ fn over(inner: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Collected {
     inner: Arc<AggregateUDF>,
+}
+
+impl Collected {
+    fn accumulates(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if !(args.is_distinct && args.is_reversed) {
+            return self.inner.accumulator(args);
+        }
+        let order: Vec<_> = args.order_bys.iter().map(PhysicalSortExpr::reverse).collect();
+        self.inner.accumulator(AccumulatorArgs {
+            order_bys: &order,
+            is_reversed: false,
+            ..args
+        })
+    }
+}
+
+/// Counts the bytes of the results. In a window there is one for each row, and each has what those before it have.
+#[derive(Debug)]
+struct Counted {
+    inner: Box<dyn Accumulator>,
+    name: String,
+    given: u64,
+}
+
+impl Accumulator for Counted {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.inner.update_batch(values)
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let value = self.inner.evaluate()?;
+        // A single result has what is reserved already.
+        let before = self.given;
+        self.given = before.saturating_add(value.size() as u64);
+        match before > 0 && self.given > batch_limit() {
+            true => Err(into_datafusion(
+                Error::new(
+                    SqlState::OutOfMemory,
+                    format!(
+                        "the results of {} take {} bytes for one partition",
+                        self.name, self.given
+                    ),
+                )
+                .with_hint("Let the window have smaller frames or partitions."),
+            )),
+            false => Ok(value),
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.inner.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.inner.state()
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.inner.merge_batch(states)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.inner.retract_batch(values)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        self.inner.supports_retract_batch()
+    }
 }
 
 impl AggregateUDFImpl for Collected {
@@ -62,15 +135,13 @@ impl AggregateUDFImpl for Collected {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        if !(args.is_distinct && args.is_reversed) {
-            return self.inner.accumulator(args);
-        }
-        let order: Vec<_> = args.order_bys.iter().map(PhysicalSortExpr::reverse).collect();
-        self.inner.accumulator(AccumulatorArgs {
-            order_bys: &order,
-            is_reversed: false,
-            ..args
-        })
+        let inner = self.accumulates(args)?;
+        let name = self.inner.name().to_owned();
+        Ok(Box::new(Counted {
+            inner,
+            name,
+            given: 0,
+        }))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
@@ -82,7 +153,13 @@ impl AggregateUDFImpl for Collected {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        self.inner.create_sliding_accumulator(args)
+        let inner = self.inner.create_sliding_accumulator(args)?;
+        let name = self.inner.name().to_owned();
+        Ok(Box::new(Counted {
+            inner,
+            name,
+            given: 0,
+        }))
     }
 
     fn with_beneficial_ordering(

@@ -3,6 +3,7 @@
 //! that has a name of DataFusion's replaces it.
 
 mod as_cast;
+pub(crate) mod bounded;
 mod bytes;
 mod collected;
 pub(crate) mod domains;
@@ -16,6 +17,7 @@ mod pattern;
 mod percentile;
 mod product;
 mod ranked;
+mod text_concat;
 mod time;
 pub(crate) mod type_name;
 mod width_bucket;
@@ -69,7 +71,10 @@ const NOT_CALLED: [&str; 5] = [
 pub fn is_of_plans(name: &str) -> bool {
     static NAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
         let casts = crate::casts::functions().map(|function| function.name().to_owned());
-        let others = NOT_CALLED.map(str::to_owned);
+        let others = NOT_CALLED
+            .into_iter()
+            .chain([text_concat::NAME])
+            .map(str::to_owned);
         crate::numbers::of_plans().chain(casts).chain(others).collect()
     });
     NAMES.contains(name)
@@ -91,6 +96,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         type_name::type_of(),
         width_bucket::width_bucket(),
         Arc::new(crate::external::values_of_bytes()),
+        text_concat::text_concat(),
     ];
     let own = lists.into_iter().flatten().map(Arc::new);
     own.chain(others).chain(crate::casts::functions()).collect()

@@ -45,6 +45,7 @@ use watershed_core::error::{Error, SqlState};
 
 use crate::casts::{CastsOfText, UnorderedCasts};
 use crate::error::into_datafusion;
+use crate::functions::bounded::GuardedCalls;
 use crate::session::lists::OneFormOfLists;
 
 pub(crate) use constants::constant;
@@ -65,6 +66,7 @@ pub(crate) fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
     rules.push(Arc::new(arithmetic::CheckedArithmetic));
     rules.push(Arc::new(keys::FloatKeys));
     rules.push(Arc::new(instants::ExactInstants));
+    rules.push(Arc::new(GuardedCalls));
     builder
         .with_analyzer_rules(rules)
         .with_optimizer_rule(Arc::new(bounds::FloatBounds))

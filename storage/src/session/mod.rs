@@ -23,6 +23,8 @@ mod totals;
 #[cfg(test)]
 mod types;
 
+#[cfg(test)]
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -35,6 +37,8 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::AggregateUDF;
+#[cfg(test)]
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionConfig;
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_core::settings::{BATCH_SIZE, BROADCAST_LIMIT, Settings, TARGET_PARTITIONS};
@@ -76,6 +80,7 @@ pub fn runtime(root: &StoreRoot, resources: &Resources) -> Result<Arc<RuntimeEnv
         )
         .with_detail(error.to_string())
     })?;
+    functions::bounded::set_resources(resources.memory_limit, resources.threads);
     let pool = TrackConsumersPool::new(FairSpillPool::new(resources.memory_limit), CONSUMERS_NAMED);
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![resources.spill_dir.clone()]))
@@ -175,6 +180,12 @@ pub(crate) fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
     TEMPLATE.aggregate_functions().get(name).cloned()
 }
 
+/// The functions of one row that all sessions have.
+#[cfg(test)]
+pub(crate) fn scalar_functions() -> &'static HashMap<String, Arc<ScalarUDF>> {
+    TEMPLATE.scalar_functions()
+}
+
 /// Holds the functions, which take long to make and are alike for all sessions.
 static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     let builder = SessionStateBuilder::new_with_default_features()
@@ -203,6 +214,9 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     }
     if let Err(error) = state.register_udf(Arc::new(only_row::function())) {
         tracing::error!(%error, "the function of scalar subqueries is missing");
+    }
+    if let Err(error) = functions::bounded::guard(&mut state) {
+        tracing::error!(%error, "functions have no bounds");
     }
     let mut logical = totals::guarded(distinct::guarded(joins::guarded(state.optimizers())));
     logical.insert(0, Arc::new(LeakproofPredicates));

@@ -17,6 +17,8 @@ extensions_options! {
         pub settings: String, default = String::new()
         /// The statement's id.
         pub statement: String, default = String::new()
+        /// The most rows of a batch, where these are fewer than the settings say; 0 leaves it to them.
+        pub rows: usize, default = 0
     }
 }
 
@@ -40,6 +42,25 @@ impl StatementOptions {
     pub fn with_statement(mut self, statement: StatementId) -> Self {
         self.statement = statement.to_string();
         self
+    }
+
+    /// Carries a number of rows that batches do not exceed.
+    #[must_use]
+    pub fn with_rows(self, rows: Option<usize>) -> Self {
+        let rows = rows.unwrap_or(0);
+        Self { rows, ..self }
+    }
+
+    /// The configuration with batches of so many rows.
+    #[must_use]
+    pub fn limit_rows(&self, config: SessionConfig) -> SessionConfig {
+        match self.rows {
+            0 => config,
+            rows => {
+                let rows = rows.min(config.batch_size());
+                config.with_batch_size(rows)
+            }
+        }
     }
 
     /// What a session's configuration carries; the defaults where it carries nothing.

@@ -92,6 +92,7 @@ pub async fn run(
         };
         tracing::info!(statement = %statement.id, %error, "query is run again");
         probe(exchange, statement, &members).await;
+        statement.last_try(&exchange.membership).await?;
         if tries >= MAX_TRIES {
             return Err(exhausted(&error));
         }
@@ -252,7 +253,7 @@ pub(super) async fn probe(exchange: &Exchange, statement: &StatementContext, mem
             Err(_) => exchange.membership.is_late(&executor.node, LATE),
         };
         if silent || !current.executors.contains_key(&executor.node) {
-            statement.suspect(&executor.node, &exchange.membership);
+            statement.suspect(executor, &exchange.membership);
         }
     });
     join_all(probes).await;

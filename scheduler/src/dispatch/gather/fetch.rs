@@ -168,7 +168,9 @@ impl Run {
             source.fail();
             let node = &source.executor().node;
             tracing::info!(%node, partition, %error, "partition is read from another executor");
-            statement.suspect(node, &self.surroundings.membership);
+            statement.suspect(source.executor(), &self.surroundings.membership);
+            let last = statement.last_try(&self.surroundings.membership).await;
+            last.map_err(Ended::Lost)?;
             if tries >= MAX_TRIES {
                 return Err(Ended::Lost(exhausted(&error)));
             }

@@ -47,7 +47,7 @@ pub(super) async fn run(
     loop {
         let members = wait_for_members(&exchange, statement).await?;
         statement.scans.truncate(noted);
-        let planned = plan::plan(state, plan, write, &members).await?;
+        let planned = plan::plan(state, plan, write, &members, statement.batch_rows()).await?;
         let error = match job::attempt(staged, &planned, statement).await {
             Ok(rows) => return Ok(rows),
             Err(error) => error,
@@ -58,6 +58,7 @@ pub(super) async fn run(
         };
         tracing::info!(statement = %statement.id, %error, "query is run again as another job");
         probe(&exchange, statement, &members).await;
+        statement.last_try(&exchange.membership).await?;
         if tries >= MAX_TRIES {
             return Err(exhausted(&error));
         }
@@ -77,7 +78,7 @@ pub(super) async fn explain(
     verbose: bool,
 ) -> Result<Vec<String>> {
     let members = statement.members(&staged.membership);
-    let planned = plan::plan(state, plan, write, &members).await?;
+    let planned = plan::plan(state, plan, write, &members, statement.batch_rows()).await?;
     let stages = plan::stages(&planned.plan, planned.state.config_options()).map_err(from_datafusion)?;
     let texts = stages.iter().rev().map(|stage| {
         let given = match stage.shuffle_output_partitioning() {

@@ -28,6 +28,7 @@ use watershed_cluster::staged::{StagedCodec, staged_config};
 use watershed_core::{Error, Result};
 use watershed_storage::codec::{self, KnownOrderExec};
 use watershed_storage::error::from_datafusion;
+use watershed_storage::session::StatementOptions;
 
 use crate::cluster::Members;
 use crate::dispatch::physical::{self, Write};
@@ -58,8 +59,10 @@ pub(super) async fn plan(
     logical: &LogicalPlan,
     write: Option<&Write>,
     members: &Members,
+    rows: Option<usize>,
 ) -> Result<Planned> {
     let threads = members.threads();
+    let state = &limited(state, rows);
     let error = match plan_joins(state, logical, write, threads, Joins::Sorted).await {
         Ok(planned) => return Ok(planned),
         Err(error) => error,
@@ -69,6 +72,16 @@ pub(super) async fn plan(
         Ok(planned) => Ok(planned),
         Err(_) => Err(error),
     }
+}
+
+/// The session with batches of so many rows.
+fn limited(state: &SessionState, rows: Option<usize>) -> SessionState {
+    let config = StatementOptions::default()
+        .with_rows(rows)
+        .limit_rows(state.config().clone());
+    SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(config)
+        .build()
 }
 
 async fn plan_joins(

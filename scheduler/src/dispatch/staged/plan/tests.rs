@@ -28,7 +28,7 @@ fn context() -> SessionContext {
 async fn planned(sql: &str) -> Result<Planned> {
     let context = context();
     let logical = context.sql(sql).await.unwrap().into_unoptimized_plan();
-    plan(&context.state(), &logical, None, &Members::default()).await
+    plan(&context.state(), &logical, None, &Members::default(), None).await
 }
 
 async fn check(sql: &str, has: &[&str], has_not: &[&str]) {
@@ -131,7 +131,7 @@ async fn orders_that_sorted_joins_lose_are_restored() {
     context.register_table("c", Arc::new(rows)).unwrap();
     let sql = "SELECT c.y FROM a JOIN c ON a.x = c.x WHERE a.x = 1 ORDER BY c.y";
     let logical = context.sql(sql).await.unwrap().into_unoptimized_plan();
-    let planned = plan(&context.state(), &logical, None, &Members::default())
+    let planned = plan(&context.state(), &logical, None, &Members::default(), None)
         .await
         .unwrap();
     let cut = cut(&planned).concat();
