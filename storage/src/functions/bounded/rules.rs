@@ -79,6 +79,8 @@ const RULES: &[Rule] = &[
     sized("concat_ws", joined_with_separator),
     sized("encode", twice),
     sized("generate_series", series),
+    slow("json_contains", pairs_of_bytes),
+    slow("json_holds", pairs_of_bytes),
     slow("levenshtein", pairs_of_bytes),
     sized("like_escape", twice),
     sized("lpad", padded),

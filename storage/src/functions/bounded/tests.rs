@@ -28,18 +28,18 @@ const OTHERS: &str = "
     floor floor_to_micros floor_to_millis floor_to_seconds from_unixtime gcd get_field greatest initcap
     inner_product input_file_name instant_from_local instant_from_pattern instant_from_text
     instant_from_text_ns interval_code interval_divide interval_key interval_multiply interval_of_code
-    isnan iszero json_array_length json_as_text json_contains json_extract json_extract_path
+    isnan iszero json_array_length json_as_text json_extract json_extract_path
     json_extract_path_text json_extract_string json_from_scalar json_get json_get_array json_get_bool
     json_get_float json_get_int json_get_json json_get_str json_has_all json_has_any json_has_key
-    json_holds json_length json_object_keys json_step json_step_text json_steps json_steps_text
+    json_length json_object_keys json_step json_step_text json_steps json_steps_text
     json_union_to_text last_day lcm least left list_length ln log log10 log2 lower ltrim make_date
     make_time make_timestamp map map_entries map_extract map_keys map_values md5 monthname named_struct
-    nanvl nearest_whole nested_code nested_key nested_of_code now nullif nvl nvl2 octet_length pg_typeof
+    nanvl nearest_whole nested_code nested_key nested_of_code now nullif number_of_truth nvl nvl2 octet_length pg_typeof
     pi power radians random reverse right round round_as round_to_micros round_to_millis round_to_seconds
     rtrim sha224 sha256 sha384 sha512 signum sin sinh split_part sqrt starts_with string_to_array strpos
-    struct substr substr_index tan tanh text_of_interval text_of_time time_bucket timezone to_date to_hex
+    struct substr substr_index tan tanh text_of_interval text_of_time time_bucket time_of_day timezone to_date to_hex
     to_local_time to_time to_timestamp to_timestamp_micros to_timestamp_millis to_timestamp_nanos
-    to_timestamp_seconds to_unixtime trunc trunc_as try_bytes_of_text try_cast_to_type try_double_of
+    to_timestamp_seconds to_unixtime trunc trunc_as truth_of_number try_bytes_of_text try_cast_to_type try_double_of
     try_float_of try_instant_from_text try_instant_from_text_ns typeof union_extract union_tag upper
     usual_date usual_decimal usual_interval usual_time usual_whole uuid values_of_bytes version
     width_bucket with_metadata
