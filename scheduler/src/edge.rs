@@ -75,8 +75,8 @@ async fn results(
     }
 }
 
-/// Where nobody logs in, a port on loopback is for programs of this machine. A page in a browser reaches it as well, under
-/// a name of its own that its owner has let mean 127.0.0.1 (DNS rebinding): names are refused, but for `localhost`.
+/// Refuses DNS rebinding. Without logins, a port on loopback is for programs of this machine; a page in a browser reaches it
+/// as well, under a host name whose owner lets it resolve to 127.0.0.1. Only addresses and `localhost` are accepted as hosts.
 fn check_host(port: &Port, headers: &HeaderMap) -> Result<()> {
     if !port.on_loopback || port.engine.parts().logins.lets_in_users_only() {
         return Ok(());

@@ -37,7 +37,7 @@ pub use token::NewToken;
 
 /// A login is good for this long; then the client has to show its password or token again.
 const LOGIN_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
-/// By a catalog that is older, nobody is let in.
+/// Logins are checked against a catalog that is no older than this.
 const CATALOG_AGE_MAX: Duration = Duration::from_secs(1);
 /// Longer ones are nobody's.
 const USER_BYTES_MAX: usize = 128;
@@ -122,7 +122,7 @@ impl Logins {
         self.passwords.hash(password).await
     }
 
-    /// Whether nobody is let in without showing who it is.
+    /// Whether every client has to log in.
     pub fn lets_in_users_only(&self) -> bool {
         self.users.is_some()
     }

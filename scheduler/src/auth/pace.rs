@@ -1,4 +1,4 @@
-//! How often a user may write records of its own into the catalog, which keeps all of them.
+//! A rate limit for the tokens that a user creates: each is a record in the catalog's log, which is never compacted.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use watershed_core::clock::Clock;
 use watershed_core::{Error, Result, SqlState, duration};
 
-/// So many at once.
+/// Tokens that a user may create at once.
 const BURST: u32 = 20;
-/// Then one in this time.
+/// Afterwards, a user may create one token in each interval.
 const INTERVAL: Duration = Duration::from_secs(30);
-/// The users that are remembered: those that were here last.
+/// The most users with an entry; the least recently used ones are evicted.
 const USERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
 /// Per user, when all that it has done would be allowed again.
@@ -30,7 +30,7 @@ impl Pace {
         }
     }
 
-    /// Counts one, or refuses it.
+    /// Counts one token of a user, or refuses it if the rate limit is exceeded.
     pub(super) fn take(&self, user: &str) -> Result<()> {
         let now = self.clock.elapsed();
         let mut free_at = self.free_at.lock();

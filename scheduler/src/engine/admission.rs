@@ -1,7 +1,7 @@
 //! Admission: so many statements run at a time, so many wait, and more are refused.
 //!
-//! A user whose results nobody reads holds places for long. Where users log in, one user gets three quarters of the places
-//! at most, and a few are for administrators alone, who can look and end statements.
+//! A statement whose result is not read holds its place. Where users log in, the statements of one user take at most three
+//! quarters of the places, and a few more are reserved for administrators, who can inspect and kill statements.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use watershed_core::{Error, Result, SqlState, telemetry};
 /// Places beside the others, for administrators where users log in.
 const RESERVED: usize = 4;
 
-/// Whose statement it is.
+/// The principal of a statement.
 #[derive(Debug, Clone, Copy)]
 pub enum Who<'a> {
-    /// Nobody logs in, so that all are alike.
+    /// The server has no logins: all clients share the places.
     Anyone,
     Administrator,
     User(&'a str),

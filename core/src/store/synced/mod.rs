@@ -1,8 +1,8 @@
 //! A folder as an object store whose objects outlive a loss of power once they are acknowledged.
 //!
 //! `LocalFileSystem` of `object_store` 0.13 never syncs, and has no option for it. An object is written here under a
-//! temporary name, synced, given its name, and then the folders are synced that lead to it: what is seen under a name is
-//! whole, and what was acknowledged is there.
+//! temporary name, synced, given its name, and then the folders are synced that lead to it: an object under its name is
+//! complete, and an acknowledged object is durable.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
