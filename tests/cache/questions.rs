@@ -13,6 +13,15 @@ pub struct Question {
     pub reads_clock: bool,
 }
 
+impl Question {
+    pub fn of_view() -> Self {
+        Self {
+            sql: format!("SELECT * FROM {VIEW}"),
+            reads_clock: false,
+        }
+    }
+}
+
 /// One of the questions, about one of the tables.
 pub fn draw(random: &mut StdRng) -> Question {
     let t = EVENTS.choose(random).unwrap();

@@ -231,7 +231,8 @@ impl Walk {
         self.foreign.commit(self.places.folder(), command);
     }
 
-    /// Between DROP and CREATE nothing may answer; after it, only what the new table says.
+    /// Between DROP and CREATE no query returns rows; after it, only those of the new table. A view over the dropped
+    /// table stays unreadable until it is replaced.
     fn recreate(&mut self, table: usize) {
         let name = self.events[table].name;
         self.run(&format!("DROP TABLE {name}"));
@@ -245,6 +246,8 @@ impl Walk {
         if self.random.random_bool(0.7) {
             self.append(table);
         }
+        self.check(&Question::of_view());
+        self.redefine_view();
     }
 
     fn redefine_view(&mut self) {
@@ -268,6 +271,8 @@ impl Walk {
         for (table, name) in self.events.iter_mut().zip(EVENTS) {
             table.name = name;
         }
+        self.check(&Question::of_view());
+        self.redefine_view();
     }
 
     fn evict(&mut self) {

@@ -93,7 +93,7 @@ fn views_have_the_rights_of_their_owners() {
     admin.run("DROP TABLE hr.pay");
     admin.run("CREATE TABLE hr.pay (id BIGINT, who STRING)");
     admin.run("GRANT SELECT ON hr.pay TO ada");
-    let told = bob.fails(count, "42501");
+    let told = bob.fails(count, "42P01");
     assert!(told.contains("CREATE OR REPLACE VIEW"), "{told}");
     admin.run("CREATE OR REPLACE VIEW hr.adas AS SELECT who FROM hr.pay");
     assert_eq!(bob.value(count), "0");
@@ -110,7 +110,7 @@ fn views_have_the_rights_of_their_owners() {
     assert_eq!(bob.rows("SELECT who FROM hr.top"), [["seen"]]);
     admin.run("DROP VIEW hr.middle");
     admin.run("ALTER TABLE hr.under RENAME TO middle");
-    bob.fails("SELECT who FROM hr.top", "42501");
+    bob.fails("SELECT who FROM hr.top", "42P01");
     // Whoever is gone has no rights.
     admin.run("CREATE USER eve PASSWORD 'hunter22'");
     admin.run("GRANT SELECT, CREATE ON SCHEMA hr TO eve");

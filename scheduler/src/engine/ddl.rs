@@ -47,7 +47,7 @@ pub(super) async fn apply(running: &mut Running<'_>, op: Op) -> Result<()> {
 
 /// Makes the change known: in the catalog's log, or in the session where it is about its own objects.
 pub(super) async fn commit(running: &mut Running<'_>, op: Op) -> Result<()> {
-    commit_if(running, op, |access, op, catalog| permit(access, op, catalog)).await
+    commit_if(running, op, permit).await
 }
 
 /// The same, where something else than the operation says whether it is permitted.

@@ -27,10 +27,10 @@ impl Engine {
         let (engine, session, sql) = (self.clone(), Arc::clone(session), sql.to_owned());
         let statement = Arc::clone(&context);
         let work = self.apart(async move {
-            let work = engine.find_key(&session, &statement, sql);
+            let work = Box::pin(engine.find_key(&session, &statement, sql));
             planning(deadline, &statement, work).await
         });
-        until(deadline, &context, work).await
+        until(deadline, &context, Box::pin(work)).await
     }
 
     async fn find_key(

@@ -99,7 +99,7 @@ impl Engine {
         let (engine, session, statement) = (self.clone(), Arc::clone(session), Arc::clone(&context));
         let waits = request.waits();
         let work = async move {
-            let work = engine.plan(&session, &statement, &request, catalog);
+            let work = Box::pin(engine.plan(&session, &statement, &request, catalog));
             planning(deadline, &statement, work).await
         };
         let work = self.run_there(waits, work);

@@ -98,9 +98,15 @@ pub(super) fn check_reads(def: &ViewDef, plan: &LogicalPlan, context: &PlanConte
             .find(known)
             .is_some_and(|known| known.table != read.table)
         {
-            return Err(refused(
-                "It reads a table that was dropped; the one of its name is another.".to_owned(),
-            ));
+            return Err(Error::new(
+                SqlState::UndefinedTable,
+                format!(
+                    "view \"{}\" reads a relation that was dropped or renamed",
+                    def.name
+                ),
+            )
+            .with_detail("Another relation has its name now.")
+            .with_hint("Replace the view with CREATE OR REPLACE VIEW to read the new one."));
         }
     }
     Ok(())
