@@ -83,7 +83,7 @@ pub(super) fn kind_of(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
 }
 
 /// The type of numbers that two types of numbers become.
-fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
+pub(crate) fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
     match a.is_floating() != b.is_floating() && (a.is_decimal() || b.is_decimal()) {
         true => Some(DataType::Float64),
         false => type_union_resolution(&[a.clone(), b.clone()]),

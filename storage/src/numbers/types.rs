@@ -24,6 +24,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::kinds::{FLOAT_FUNCTIONS, UNITING_FUNCTIONS, kind_of, typed_nulls};
 use super::nested::is_nested;
 use super::{arithmetic, exprs, unions, whole, within};
+use crate::functions::bounded::guarded;
 
 #[derive(Debug)]
 pub(super) struct NumericTypes;
@@ -182,7 +183,11 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Ok(Transformed::new_transformed(Expr::Case(case), changed))
         }
         Expr::ScalarFunction(ScalarFunction { func, mut args }) => {
-            let changed = arguments(func.name(), &mut args, schema);
+            let mut changed = arguments(func.name(), &mut args, schema);
+            // Calls that DataFusion's planner makes for ANY and ALL take the types that registered functions take.
+            let registered = guarded(Arc::clone(&func));
+            changed |= !Arc::ptr_eq(&registered, &func);
+            let func = registered;
             let expr = Expr::ScalarFunction(ScalarFunction { func, args });
             Ok(Transformed::new_transformed(expr, changed))
         }
