@@ -23,7 +23,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::kinds::{FLOAT_FUNCTIONS, UNITING_FUNCTIONS, kind_of, typed_nulls};
 use super::nested::is_nested;
-use super::{arithmetic, exprs, unions, whole, within};
+use super::{arithmetic, exprs, whole, within};
 use crate::functions::bounded::guarded;
 
 #[derive(Debug)]
@@ -33,7 +33,6 @@ impl AnalyzerRule for NumericTypes {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
             let node = match node {
-                LogicalPlan::Union(union) => unions::aligned(union)?,
                 LogicalPlan::Join(mut join) => {
                     let (left, right) = (Arc::clone(&join.left), Arc::clone(&join.right));
                     for (l, r) in &mut join.on {

@@ -198,6 +198,9 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = datafusion_functions_json::register_all(&mut state) {
         tracing::error!(%error, "functions over JSON are missing");
     }
+    if let Err(error) = windows::register(&mut state) {
+        tracing::error!(%error, "window functions are missing");
+    }
     let registered = functions::scalar()
         .into_iter()
         .try_for_each(|function| state.register_udf(function).map(drop))
