@@ -9,15 +9,10 @@ SWITCHES = {
     "writes": "CREATE TABLE AS, and views",
     "decimal_elements": "decimals of another type as elements of arrays",
     "constant_conditions": "conditions that name no column",
-    "percentile_descending": "WITHIN GROUP (ORDER BY ... DESC)",
     "empty_files": "files of zero bytes",
     "filter_above_count": "aggregates with FILTER above COUNT without GROUP BY",
     "floats_in_subqueries": "subqueries that are correlated by floats",
-    "using_in_subqueries": "subqueries that read columns of USING and NATURAL",
-    "group_by_all_names": "GROUP BY ALL with aliases that are columns below",
     "series_without_columns": "generate_series of which no column is read",
-    "wide_range_offsets": "RANGE with offsets that the ordered column does not hold",
-    "staged_outer_filters": "FULL JOIN with further conditions on the staged path",
     "ordered_structs": "aggregates in the order of structs",
 }
 
@@ -26,15 +21,11 @@ ERRORS = {
     "empty_files": ["there are no files at"],
     "filter_above_count": ["does not match with the projection expression", "physicalExpr Column references column"],
     "floats_in_subqueries": ["ScalarSubquery(<subquery>)", "projections require unique expression names"],
-    "using_in_subqueries": ['column "k0" does not exist', 'column "k1" does not exist', 'column "c0" does not exist'],
-    "group_by_all_names": ["is in more than one table"],
     "series_without_columns": ["must match number of fields(0)"],
-    "wide_range_offsets": ["is too large to store in a Decimal128"],
-    "staged_outer_filters": ["is declared as non-nullable but contains null values"],
     "ordered_structs": ["does not correctly implement a total order"],
 }
 
-DEFAULT_OFF = {"decimal_elements", "constant_conditions", "percentile_descending", *ERRORS}
+DEFAULT_OFF = {"decimal_elements", "constant_conditions", *ERRORS}
 
 
 class Known:

@@ -51,6 +51,7 @@ use crate::session::lists::OneFormOfLists;
 pub(crate) use constants::constant;
 pub use counts::row_number;
 pub use instants::nearest_micros;
+pub(crate) use kinds::common_type;
 pub use units::with_exact_units;
 
 /// The builder with the rules: types before DataFusion's coercion, all else after it.
