@@ -81,7 +81,7 @@ class Aggregates:
         return column and expr(column.type, head, column.node(), f"{order})", condition)
 
     def direction(self):
-        return self.rng.choice(["", " DESC"]) if self.maker.known.allows("percentile_descending") else ""
+        return self.rng.choice(["", " DESC"])
 
     def ordered(self, condition):
         """An aggregate with an order that its result depends on."""

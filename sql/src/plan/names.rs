@@ -335,7 +335,9 @@ impl ContextProvider for Names<'_> {
     }
 
     fn udaf_names(&self) -> Vec<String> {
-        self.state.aggregate_functions().keys().cloned().collect()
+        let names = self.state.aggregate_functions().keys();
+        let called = names.filter(|name| !watershed_storage::functions::is_of_plans(name));
+        called.cloned().collect()
     }
 
     fn udwf_names(&self) -> Vec<String> {

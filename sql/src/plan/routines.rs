@@ -24,6 +24,7 @@ pub(super) fn all(context: &PlanContext<'_>) -> Vec<(String, &'static str)> {
         state
             .aggregate_functions()
             .keys()
+            .filter(|name| !watershed_storage::functions::is_of_plans(name))
             .map(|name| (name.clone(), "aggregate")),
     );
     found.extend(

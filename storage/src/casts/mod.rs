@@ -2,10 +2,11 @@
 //! write times and intervals in forms of their own.
 //!
 //! [`forms`] brings a text into the form that arrow reads, [`intervals`] reads and writes intervals, [`times`] writes
-//! times. A rule puts the functions where the casts are. [`unordered`] has the casts that bounds of files do not pass.
+//! times, [`nested`] lists, structs and maps. A rule puts the functions where the casts are. [`unordered`] has the casts that bounds of files do not pass.
 
 mod forms;
 mod intervals;
+mod nested;
 mod times;
 mod unordered;
 
@@ -39,6 +40,7 @@ enum Kind {
     TryBytes,
     TimeText,
     IntervalText,
+    NestedText,
 }
 
 impl Kind {
@@ -50,7 +52,9 @@ impl Kind {
             Self::Interval => interval(text),
             Self::Decimal => forms::decimal(text),
             Self::Whole => forms::whole(text),
-            Self::Bytes | Self::TryBytes | Self::TimeText | Self::IntervalText => return None,
+            Self::Bytes | Self::TryBytes | Self::TimeText | Self::IntervalText | Self::NestedText => {
+                return None;
+            }
         })
     }
 }
@@ -163,6 +167,19 @@ static FUNCTIONS: LazyLock<Vec<(Kind, Arc<ScalarUDF>)>> = LazyLock::new(|| {
                 |args, _| intervals::texts(&args[0]),
             ),
         ),
+        (
+            Kind::NestedText,
+            function(
+                "text_of_nested",
+                &[],
+                "text_of_nested(value)",
+                |given| match given {
+                    [kind] if is_nested(kind) => Some((given.to_vec(), DataType::Utf8)),
+                    _ => None,
+                },
+                |args, _| nested::texts(&args[0]),
+            ),
+        ),
     ];
     all.into_iter()
         .map(|(kind, function)| (kind, Arc::new(function)))
@@ -170,6 +187,7 @@ static FUNCTIONS: LazyLock<Vec<(Kind, Arc<ScalarUDF>)>> = LazyLock::new(|| {
 });
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+const DURATION: DataType = DataType::Duration(TimeUnit::Microsecond);
 
 pub(crate) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
     let of_text = FUNCTIONS.iter().map(|(_, function)| Arc::clone(function));
@@ -218,6 +236,14 @@ impl AnalyzerRule for CastsOfText {
     }
 }
 
+fn is_nested(kind: &DataType) -> bool {
+    use DataType::{FixedSizeList, LargeList, List, Map, Struct};
+    matches!(
+        kind,
+        List(_) | LargeList(_) | FixedSizeList(..) | Struct(_) | Map(..)
+    )
+}
+
 /// The function for a cast, and whether it is the whole cast.
 fn chosen(from: &DataType, to: &DataType, attempt: bool) -> Option<(Kind, bool)> {
     Some(match (from, to) {
@@ -235,6 +261,7 @@ fn chosen(from: &DataType, to: &DataType, attempt: bool) -> Option<(Kind, bool)>
         },
         (DataType::Timestamp(..), to) if to.is_string() => (Kind::TimeText, true),
         (DataType::Interval(_) | DataType::Duration(_), to) if to.is_string() => (Kind::IntervalText, true),
+        (from, to) if is_nested(from) && to.is_string() => (Kind::NestedText, true),
         _ => return None,
     })
 }
@@ -271,9 +298,7 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let arg = match (&from, kind) {
         (from, _) if from.is_string() && *from != DataType::Utf8 => as_type(inner, DataType::Utf8),
         (DataType::Interval(_), _) if from != INTERVAL => as_type(inner, INTERVAL),
-        (DataType::Duration(unit), _) if *unit != TimeUnit::Microsecond => {
-            as_type(inner, DataType::Duration(TimeUnit::Microsecond))
-        }
+        (DataType::Duration(unit), _) if *unit != TimeUnit::Microsecond => as_type(inner, DURATION),
         _ => inner.as_ref().clone(),
     };
     let call = function.call(vec![arg]);

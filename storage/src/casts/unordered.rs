@@ -1,4 +1,5 @@
-//! Casts that do not keep the order of their values: times of days, and truth values from and to numbers.
+//! Casts that do not keep the order of their values: times of days, dates in zones whose clock was set back over a
+//! midnight, and truth values from and to numbers.
 //!
 //! DataFusion prunes files and row groups by `CAST(min)` and `CAST(max)`, and takes every cast for monotone that is not
 //! between text and another type (`rewrite_expr_to_prunable` in `datafusion-pruning`; no issue is known upstream). The
@@ -19,6 +20,7 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF
 use datafusion::optimizer::AnalyzerRule;
 
 use super::recast;
+use crate::functions::dates_go_back;
 use crate::functions::function::function;
 use crate::numbers::exprs;
 
@@ -34,6 +36,19 @@ static TIME_OF_DAY: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
             _ => None,
         },
         |args, _| Ok(cast(&args[0], &TIME)?),
+    ))
+});
+
+static DATE_OF_INSTANT: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+    Arc::new(function(
+        "date_of_instant",
+        &[],
+        "date_of_instant(timestamp)",
+        |given| match given {
+            [DataType::Timestamp(..)] => Some((given.to_vec(), DataType::Date32)),
+            _ => None,
+        },
+        |args, _| Ok(cast(&args[0], &DataType::Date32)?),
     ))
 });
 
@@ -64,7 +79,7 @@ static NUMBER_OF_TRUTH: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
 });
 
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
-    [&TIME_OF_DAY, &TRUTH_OF_NUMBER, &NUMBER_OF_TRUTH]
+    [&TIME_OF_DAY, &DATE_OF_INSTANT, &TRUTH_OF_NUMBER, &NUMBER_OF_TRUTH]
         .into_iter()
         .map(|function| Arc::clone(function))
 }
@@ -103,6 +118,9 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let to = field.data_type();
     let function = match (inner.get_type(schema)?, to) {
         (DataType::Timestamp(..), DataType::Time32(_) | DataType::Time64(_)) => &TIME_OF_DAY,
+        (DataType::Timestamp(_, Some(zone)), DataType::Date32 | DataType::Date64) if dates_go_back(&zone) => {
+            &DATE_OF_INSTANT
+        }
         (from, DataType::Boolean) if from.is_numeric() => &TRUTH_OF_NUMBER,
         (DataType::Boolean, to) if to.is_numeric() => &NUMBER_OF_TRUTH,
         _ => return Ok(Transformed::no(expr)),

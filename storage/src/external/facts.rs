@@ -16,6 +16,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics as ChunkStatistics;
 use watershed_core::error::{Error, Result, SqlState};
 
+use super::ExternalFormat;
 use super::fixed;
 use super::memory::{Columns, Memory, Version};
 use super::place::Place;
@@ -83,6 +84,33 @@ async fn of_file(
     Ok(facts)
 }
 
+/// The error for a file that is no Parquet file, rather than a damaged one: its name says another format, or none, and it
+/// does not end as a Parquet file does. A folder and a pattern without an ending are read as Parquet.
+fn other_format(name: &str, found: &Error) -> Option<Error> {
+    let named = ExternalFormat::of_path(name);
+    let is_other = match named {
+        Some(named) => named != ExternalFormat::Parquet,
+        None => {
+            let text = format!("{} {}", found.message(), found.detail().unwrap_or_default());
+            text.contains("Invalid Parquet file")
+        }
+    };
+    if !is_other {
+        return None;
+    }
+    let hint = match named {
+        Some(ExternalFormat::Csv) => {
+            "Read CSV files with read_csv('…'), or as an external table STORED AS CSV."
+        }
+        Some(ExternalFormat::Json) => {
+            "Read JSON files with read_json('…'), or as an external table STORED AS JSON."
+        }
+        _ => "Name the format: read_csv('…') or read_json('…').",
+    };
+    let error = Error::new(SqlState::WrongObjectType, format!("{name:?} is no Parquet file"));
+    Some(error.with_hint(hint))
+}
+
 async fn read(
     store: &dyn ObjectStore,
     file: &ObjectMeta,
@@ -91,6 +119,9 @@ async fn read(
 ) -> Result<FileFacts> {
     let failed = |error: datafusion::error::DataFusionError| {
         let error = from_datafusion(error);
+        if let Some(told) = other_format(file.location.as_ref(), &error) {
+            return told;
+        }
         // Whatever the reader does not expect in a footer is a fault of the file.
         let code = match error.code() {
             SqlState::InternalError => SqlState::DataCorrupted,

@@ -1,6 +1,7 @@
-//! `array_agg` and `string_agg` as DataFusion has them, but for DISTINCT with an order: where another aggregate is
-//! sorted the other way, DataFusion turns the order of one around and marks it as reversed, which its accumulator of
-//! distinct values does not look at (`array_agg` of `datafusion-functions-aggregate` 55; no issue is known upstream).
+//! `array_agg` and `string_agg` as DataFusion has them, but for two things. Where another aggregate is sorted the other
+//! way, DataFusion turns the order of one around and marks it as reversed, which its accumulator of distinct values does
+//! not look at (`array_agg` of `datafusion-functions-aggregate` 55; no issue is known upstream). And `string_agg` says
+//! that it requires sorted rows, so that two with different orders are refused, though it sorts its values itself.
 
 use std::sync::Arc;
 
@@ -38,6 +39,11 @@ struct Collected {
 }
 
 impl Collected {
+    /// Whether the accumulator sorts, whatever is said of its input.
+    fn always_sorts(&self) -> bool {
+        self.inner.name() == string_agg_udaf().name()
+    }
+
     fn accumulates(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         if !(args.is_distinct && args.is_reversed) {
             return self.inner.accumulator(args);
@@ -166,6 +172,9 @@ impl AggregateUDFImpl for Collected {
         self: Arc<Self>,
         beneficial: bool,
     ) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        if self.always_sorts() {
+            return Ok(Some(self));
+        }
         let inner = Arc::clone(self.inner.inner()).with_beneficial_ordering(beneficial)?;
         Ok(inner.map(|inner| {
             let inner = Arc::new(AggregateUDF::new_from_shared_impl(inner));
@@ -174,7 +183,10 @@ impl AggregateUDFImpl for Collected {
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        self.inner.order_sensitivity()
+        match self.always_sorts() {
+            true => AggregateOrderSensitivity::SoftRequirement,
+            false => self.inner.order_sensitivity(),
+        }
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {

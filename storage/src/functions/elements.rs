@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 
-use crate::numbers::wider;
+use crate::numbers::common_type;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Argument {
@@ -65,7 +65,7 @@ pub(super) fn coerced(name: &str, given: &[DataType]) -> Option<Vec<DataType>> {
         }
         has_decimal |= kind.is_decimal();
         common = Some(match common {
-            Some(common) if common != *kind => wider(&common, kind)?,
+            Some(common) if common != *kind => common_type(&common, kind)?,
             _ => kind.clone(),
         });
     }

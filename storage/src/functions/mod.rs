@@ -13,6 +13,7 @@ pub(crate) mod interval;
 mod json;
 pub(crate) mod list_length;
 mod list_sum;
+mod list_transform;
 mod moments;
 mod pattern;
 mod percentile;
@@ -27,7 +28,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::common::{Result, exec_datafusion_err};
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
+
+pub(crate) use time::dates_go_back;
 
 /// Functions of one row.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
@@ -40,13 +43,20 @@ pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
         collected::array_agg(),
         collected::string_agg(),
         ranked::mode(),
+        ranked::mode_descending(),
         ranked::quantile_disc(),
+        ranked::quantile_disc_descending(),
         percentile::percentile_cont(),
         product::product(),
         moments::skewness(),
         moments::kurtosis(),
         moments::kurtosis_pop(),
     ]
+}
+
+/// Functions that take lambdas.
+pub(crate) fn higher_order() -> Vec<Arc<HigherOrderUDF>> {
+    vec![list_transform::list_transform()]
 }
 
 /// A function of ours, for plans that are made without its name in a statement.
@@ -83,6 +93,7 @@ pub fn is_of_plans(name: &str) -> bool {
         let others = NOT_CALLED
             .into_iter()
             .chain([text_concat::NAME])
+            .chain(ranked::DESCENDING)
             .map(str::to_owned);
         crate::numbers::of_plans().chain(casts).chain(others).collect()
     });

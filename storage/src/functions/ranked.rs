@@ -1,4 +1,6 @@
-//! `mode` and `quantile_disc`: aggregates that count how often each value stands in a group.
+//! `mode` and `quantile_disc`: aggregates that count how often each value stands in a group. Those that rank values from
+//! the largest on are functions of their own, which `WITHIN GROUP (ORDER BY x DESC)` calls: the direction is a part of
+//! the name, so that it reaches every process.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -13,23 +15,41 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Sign
 
 /// `mode(x)`: the value that stands there most often, and of several the smallest.
 pub(super) fn mode() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(Ranked {
-        name: "mode",
-        signature: Signature::any(1, Volatility::Immutable),
-    }))
+    ranked("mode", 1, true, false)
+}
+
+/// `mode() WITHIN GROUP (ORDER BY x DESC)`: of several values the largest.
+pub(super) fn mode_descending() -> Arc<AggregateUDF> {
+    ranked(DESCENDING[0], 1, true, true)
 }
 
 /// `quantile_disc(x, p)`: the first value such that a part `p` of all values are not larger.
 pub(super) fn quantile_disc() -> Arc<AggregateUDF> {
+    ranked("quantile_disc", 2, false, false)
+}
+
+/// `percentile_disc(p) WITHIN GROUP (ORDER BY x DESC)`: the first value such that a part `p` of all are not smaller.
+pub(super) fn quantile_disc_descending() -> Arc<AggregateUDF> {
+    ranked(DESCENDING[1], 2, false, true)
+}
+
+/// The functions that statements do not call by their names.
+pub(super) const DESCENDING: [&str; 2] = ["__mode_descending", "__quantile_disc_descending"];
+
+fn ranked(name: &'static str, arity: usize, is_mode: bool, descending: bool) -> Arc<AggregateUDF> {
     Arc::new(AggregateUDF::from(Ranked {
-        name: "quantile_disc",
-        signature: Signature::any(2, Volatility::Immutable),
+        name,
+        is_mode,
+        descending,
+        signature: Signature::any(arity, Volatility::Immutable),
     }))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Ranked {
     name: &'static str,
+    is_mode: bool,
+    descending: bool,
     signature: Signature,
 }
 
@@ -58,7 +78,8 @@ impl AggregateUDFImpl for Ranked {
             counts: HashMap::new(),
             bytes: 0,
             part: None,
-            is_mode: self.name == "mode",
+            is_mode: self.is_mode,
+            descending: self.descending,
         }))
     }
 
@@ -96,6 +117,7 @@ struct Counts {
     /// The second argument of `quantile_disc`.
     part: Option<f64>,
     is_mode: bool,
+    descending: bool,
 }
 
 impl Counts {
@@ -111,9 +133,18 @@ impl Counts {
         *counted = counted.saturating_add(count);
     }
 
+    /// Which of two values is ranked first.
+    fn rank(&self, a: &ScalarValue, b: &ScalarValue) -> Ordering {
+        match self.descending {
+            true => order(b, a),
+            false => order(a, b),
+        }
+    }
+
     fn most_frequent(&self) -> Option<&ScalarValue> {
-        let better =
-            |a: &(&ScalarValue, &i64), b: &(&ScalarValue, &i64)| a.1.cmp(b.1).then_with(|| order(b.0, a.0));
+        let better = |a: &(&ScalarValue, &i64), b: &(&ScalarValue, &i64)| {
+            a.1.cmp(b.1).then_with(|| self.rank(b.0, a.0))
+        };
         self.counts.iter().max_by(better).map(|(value, _)| value)
     }
 
@@ -123,7 +154,7 @@ impl Counts {
         }
         let mut sorted: Vec<(&ScalarValue, i64)> =
             self.counts.iter().map(|(value, count)| (value, *count)).collect();
-        sorted.sort_by(|a, b| order(a.0, b.0));
+        sorted.sort_by(|a, b| self.rank(a.0, b.0));
         let total: i64 = sorted.iter().map(|(_, count)| *count).sum();
         let mut before = 0;
         for (value, count) in &sorted {

@@ -76,14 +76,16 @@ pub(super) fn kind_of(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
             if !numbers || kinds.iter().all(|kind| *kind == first) {
                 return expr.get_type(schema).ok();
             }
-            kinds.into_iter().try_fold(first, |all, kind| wider(&all, &kind))
+            kinds
+                .into_iter()
+                .try_fold(first, |all, kind| common_type(&all, &kind))
         }
         other => other.get_type(schema).ok(),
     }
 }
 
-/// The type of numbers that two types of numbers become.
-pub(crate) fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
+/// The type that values of two types become.
+pub(crate) fn common_type(a: &DataType, b: &DataType) -> Option<DataType> {
     match a.is_floating() != b.is_floating() && (a.is_decimal() || b.is_decimal()) {
         true => Some(DataType::Float64),
         false => type_union_resolution(&[a.clone(), b.clone()]),

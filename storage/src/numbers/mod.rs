@@ -51,7 +51,7 @@ use crate::session::lists::OneFormOfLists;
 pub(crate) use constants::constant;
 pub use counts::row_number;
 pub use instants::nearest_micros;
-pub(crate) use kinds::wider;
+pub(crate) use kinds::common_type;
 pub use unions::with_united_numbers;
 pub use units::with_exact_units;
 

@@ -208,6 +208,11 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
             functions::aggregate()
                 .into_iter()
                 .try_for_each(|function| state.register_udaf(function).map(drop))
+        })
+        .and_then(|()| {
+            functions::higher_order()
+                .into_iter()
+                .try_for_each(|function| state.register_higher_order_function(function).map(drop))
         });
     if let Err(error) = registered {
         tracing::error!(%error, "functions are missing");

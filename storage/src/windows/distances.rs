@@ -1,7 +1,9 @@
-//! Distances in frames of RANGE, and offsets of `lag` and `lead`: what DataFusion reads otherwise than PostgreSQL.
+//! Distances in frames of RANGE, and offsets and defaults of `lag` and `lead`: what DataFusion reads otherwise than
+//! PostgreSQL.
 //!
 //! DataFusion reads a distance as a value of the key's type, whatever it was written as, so that 5 before a date are
 //! five months; and a distance that leads beyond the key's type reaches to the edge of the partition, NULLs included.
+//! It casts a default to the type of the values, so that 2.5 becomes 2 beside integers.
 
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 use datafusion::common::config::ConfigOptions;
@@ -17,11 +19,13 @@ use watershed_core::error::{Error, SqlState};
 use crate::error::into_datafusion;
 use crate::functions::interval::length;
 use crate::functions::type_name;
-use crate::numbers::constant;
-use crate::numbers::exprs;
+use crate::numbers::{common_type, constant, exprs};
 
 /// The digits of the widest integers are 20, and a decimal has 38.
 const MOST_DECIMALS: usize = 18;
+
+/// The digits of a decimal.
+const DIGITS_MAX: usize = 38;
 
 /// Has to run before types are coerced.
 #[derive(Debug)]
@@ -78,7 +82,29 @@ fn offset(call: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
         call.params.args = vec![nothing];
         changed = true;
     }
-    Ok(changed)
+    Ok(default(&mut call.params.args, schema)? | changed)
+}
+
+/// Casts the values to a type that holds the default, too, where their own does not.
+fn default(args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
+    let [values, _, Expr::Literal(default, _)] = args else {
+        return Ok(false);
+    };
+    let (kind, other) = (values.get_type(schema)?, default.data_type());
+    let comparable = kind.is_numeric() && other.is_numeric() || kind.is_temporal() && other.is_temporal();
+    if kind == other || default.is_null() || !comparable {
+        return Ok(false);
+    }
+    let within = default.cast_to(&kind).and_then(|cast| cast.cast_to(&other));
+    if within.is_ok_and(|same| same == *default) {
+        return Ok(false);
+    }
+    let Some(common) = common_type(&kind, &other) else {
+        return Ok(false);
+    };
+    *default = default.cast_to(&common)?;
+    *values = cast(std::mem::take(values), common);
+    Ok(true)
 }
 
 fn distances(call: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
@@ -99,11 +125,11 @@ fn distances(call: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
     let wanted = match &kind {
         DataType::Null => return Ok(false),
         kind if kind.is_numeric() => {
-            let mut decimals = 0;
+            let mut digits = Digits::default();
             for text in &written {
-                decimals = decimals.max(number(text, kind)?);
+                digits = digits.max(number(text, kind)?);
             }
-            wide(kind, decimals)?
+            wide(kind, digits)?
         }
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, _) => {
             let mut within_days = false;
@@ -136,41 +162,67 @@ fn written(bound: &WindowFrameBound) -> Option<&String> {
     }
 }
 
-/// The decimals of a distance between numbers.
-fn number(text: &str, kind: &DataType) -> Result<usize> {
+/// The digits of numbers before and behind the point.
+#[derive(Debug, Clone, Copy, Default)]
+struct Digits {
+    whole: usize,
+    decimals: usize,
+}
+
+impl Digits {
+    fn max(self, other: Self) -> Self {
+        Self {
+            whole: self.whole.max(other.whole),
+            decimals: self.decimals.max(other.decimals),
+        }
+    }
+}
+
+/// The digits of a distance between numbers.
+fn number(text: &str, kind: &DataType) -> Result<Digits> {
     let Ok(value) = text.trim().parse::<f64>() else {
         return Err(other_kind(text, kind, "a number"));
     };
     if value < 0.0 {
         return Err(negative());
     }
-    let plain = !text.contains(['e', 'E']);
-    let decimals = text
-        .trim()
-        .split_once('.')
-        .map_or(0, |(_, decimals)| decimals.len());
-    match plain && decimals <= MOST_DECIMALS || kind.is_floating() {
-        true => Ok(decimals),
+    if kind.is_floating() {
+        return Ok(Digits::default());
+    }
+    let (whole, decimals) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let digits = Digits {
+        whole: whole.trim_start_matches(['+', '0']).len(),
+        decimals: decimals.len(),
+    };
+    match !text.contains(['e', 'E']) && digits.decimals <= MOST_DECIMALS {
+        true => Ok(digits),
         false => Err(refused(format!("the distance {text} of RANGE is not supported"))),
     }
 }
 
-/// A type for keys that holds what lies a distance away from any of them, and its decimals; none where the key's own
-/// does.
-fn wide(kind: &DataType, decimals: usize) -> Result<Option<DataType>> {
-    let decimals = i8::try_from(decimals).map_err(|error| DataFusionError::External(Box::new(error)))?;
-    match kind {
-        kind if kind.is_integer() => Ok(Some(DataType::Decimal128(38, decimals))),
-        DataType::Decimal128(precision, scale) if *scale < decimals => {
-            match i16::from(*precision) - i16::from(*scale) + i16::from(decimals) <= 38 {
-                true => Ok(Some(DataType::Decimal128(38, decimals))),
-                false => Err(refused(format!(
-                    "RANGE over {} with a distance of {decimals} decimals is not supported",
-                    type_name::of(kind)
-                ))),
-            }
-        }
-        _ => Ok(None),
+/// A type for keys that holds the distance with all its decimals, and what lies that far away from any key. None where
+/// the key's own type does.
+fn wide(kind: &DataType, distance: Digits) -> Result<Option<DataType>> {
+    let (whole, decimals) = match kind {
+        // In a FLOAT the distance 0.1 would be another number.
+        DataType::Float16 | DataType::Float32 => return Ok(Some(DataType::Float64)),
+        kind if kind.is_integer() => (0, 0),
+        DataType::Decimal128(precision, scale) => (
+            i16::from(*precision) - i16::from(*scale),
+            usize::try_from(*scale).unwrap_or_default(),
+        ),
+        _ => return Ok(None),
+    };
+    let decimals = decimals.max(distance.decimals);
+    let whole = usize::try_from(whole).unwrap_or_default().max(distance.whole);
+    match i8::try_from(decimals) {
+        Ok(scale) if whole + decimals <= DIGITS_MAX => Ok(Some(DataType::Decimal128(38, scale))),
+        _ => Err(refused(format!(
+            "RANGE over {} with a distance of {} digits and {} decimals is not supported",
+            type_name::of(kind),
+            distance.whole,
+            distance.decimals
+        ))),
     }
 }
 

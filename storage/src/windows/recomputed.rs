@@ -24,12 +24,14 @@ use crate::numbers::exprs;
 
 /// Aggregates of floats that take rows back exactly, as they compare or count values. All others add up: a float
 /// that is taken back from a sum leaves what it swallowed, and an infinity or a NaN stays.
-const EXACT_OVER_FLOATS: [&str; 8] = [
+const EXACT_OVER_FLOATS: [&str; 10] = [
     "approx_distinct",
     "count",
     "max",
     "median",
     "min",
+    "__mode_descending",
+    "__quantile_disc_descending",
     "mode",
     "percentile_cont",
     "quantile_disc",

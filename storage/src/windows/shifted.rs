@@ -68,7 +68,9 @@ impl WindowUDFImpl for Shifted {
 
     fn reverse_expr(&self) -> ReversedUDWF {
         match self.inner.inner().reverse_expr() {
-            ReversedUDWF::Reversed(inner) => ReversedUDWF::Reversed(Arc::new(WindowUDF::from(Self { inner }))),
+            ReversedUDWF::Reversed(inner) => {
+                ReversedUDWF::Reversed(Arc::new(WindowUDF::from(Self { inner })))
+            }
             other => other,
         }
     }

@@ -16,6 +16,7 @@ use sqlparser::ast::{
     Ident, ObjectName, Query, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
+use super::syntax::call;
 use crate::dialect::{folded, parse_expression, with_room};
 
 /// By name and number of arguments.
@@ -74,6 +75,9 @@ fn expanded(function: &mut Function) -> Option<Expr> {
     }
     if name == "struct_pack" {
         return packed(function);
+    }
+    if name == "nth_value" {
+        return nth_of_ordered(function);
     }
     arguments::order_arguments(&name, function);
     let args = arguments(function)?;
@@ -241,12 +245,11 @@ fn within_group(name: &str, function: &mut Function) -> Option<Expr> {
     let [order] = function.within_group.as_slice() else {
         return None;
     };
-    if order.options.asc == Some(false) {
-        return None;
-    }
-    let to = match name {
-        "mode" => "mode",
-        "percentile_disc" => "quantile_disc",
+    let to = match (name, order.options.asc == Some(false)) {
+        ("mode", false) => "mode",
+        ("mode", true) => "__mode_descending",
+        ("percentile_disc", false) => "quantile_disc",
+        ("percentile_disc", true) => "__quantile_disc_descending",
         _ => return None,
     };
     let column = FunctionArg::Unnamed(FunctionArgExpr::Expr(order.expr.clone()));
@@ -258,6 +261,25 @@ fn within_group(name: &str, function: &mut Function) -> Option<Expr> {
     };
     list.args.insert(0, column);
     Some(Expr::Function(call))
+}
+
+/// `nth_value(x, n ORDER BY …)` as an element of `array_agg(x ORDER BY …)`, which sorts itself: two that require rows in
+/// different orders are refused by DataFusion.
+fn nth_of_ordered(function: &Function) -> Option<Expr> {
+    let mut collected = function.clone();
+    let FunctionArguments::List(list) = &mut collected.args else {
+        return None;
+    };
+    let ordered = |clause: &FunctionArgumentClause| matches!(clause, FunctionArgumentClause::OrderBy(_));
+    let plain = function.over.is_none() && function.null_treatment.is_none();
+    if !plain || list.args.len() != 2 || !list.clauses.iter().any(ordered) {
+        return None;
+    }
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(number))) = list.args.pop() else {
+        return None;
+    };
+    collected.name = ObjectName::from(vec![Ident::new("array_agg")]);
+    Some(call("array_element", vec![Expr::Function(collected), number]))
 }
 
 /// `decode(value, a, x, b, y, …, otherwise)`.
@@ -337,6 +359,14 @@ mod tests {
              FILTER (WHERE (a) IS NOT NULL AND (b) IS NOT NULL AND (c OR d))",
         );
         check("SELECT mode() WITHIN GROUP (ORDER BY x)", "SELECT mode(x)");
+        check(
+            "SELECT percentile_disc(0.9) WITHIN GROUP (ORDER BY x DESC)",
+            "SELECT __quantile_disc_descending(x, 0.9)",
+        );
+        check(
+            "SELECT nth_value(a, 2 ORDER BY b), nth_value(a, 2) OVER (ORDER BY b)",
+            "SELECT array_element(array_agg(a ORDER BY b), 2), nth_value(a, 2) OVER (ORDER BY b)",
+        );
         check("SELECT struct_pack(a := 1)", "SELECT named_struct('a', 1)");
     }
 

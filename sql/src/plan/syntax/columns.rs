@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::common::{DFSchemaRef, TableReference};
+use datafusion::logical_expr::planner::ContextProvider as _;
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast::{
-    Cte, Expr, Ident, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins,
-    WildcardAdditionalOptions, With,
+    Cte, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor,
+    TableWithJoins, WildcardAdditionalOptions, With,
 };
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
@@ -124,6 +125,16 @@ impl<'n, 's> Scopes<'n, 's> {
             )
             .ok()?;
         Some(Arc::clone(plan.schema()))
+    }
+
+    /// Whether a function is an aggregate.
+    pub(super) fn is_aggregate(&self, name: &ObjectName) -> bool {
+        match name.0.as_slice() {
+            [part] => part
+                .as_ident()
+                .is_some_and(|ident| self.names.get_aggregate_meta(&folded(ident)).is_some()),
+            _ => false,
+        }
     }
 
     /// How many common table expressions are seen here.

@@ -159,7 +159,7 @@ fn distinct(set: &mut Vec<Expr>, projection: &[SelectItem]) {
     let mut texts = Vec::with_capacity(set.len());
     let exprs = std::mem::take(set);
     for expr in exprs {
-        let expr = at_position(&expr, projection).unwrap_or(expr);
+        let expr = place(&expr, projection).unwrap_or(expr);
         let text = text(&expr);
         if !texts.contains(&text) {
             texts.push(text);
@@ -168,7 +168,8 @@ fn distinct(set: &mut Vec<Expr>, projection: &[SelectItem]) {
     }
 }
 
-fn at_position(expr: &Expr, projection: &[SelectItem]) -> Option<Expr> {
+/// What a number in GROUP BY stands for.
+pub(super) fn place(expr: &Expr, projection: &[SelectItem]) -> Option<Expr> {
     let Expr::Value(value) = expr else { return None };
     let Value::Number(number, _) = &value.value else {
         return None;

@@ -17,13 +17,16 @@ mod common;
 mod complement;
 mod fields;
 mod frames;
+mod grouped;
 mod groups;
 mod intervals;
 mod lambdas;
 mod order;
+mod refused;
 mod repeated;
 mod row_values;
 mod semi;
+mod shared_columns;
 mod substrings;
 mod titles;
 mod unnest;
@@ -47,6 +50,7 @@ pub(super) use titles::{give as give_titles, title};
 /// Rewrites a query with all queries in it.
 pub(super) fn rewrite(query: &mut Query, names: &Names<'_>) -> Result<(), DataFusionError> {
     lambdas::check(query)?;
+    lambdas::rename(query);
     common::distinct_names(query);
     volatile::check(query, names)?;
     let mut selects = Selects {
@@ -83,6 +87,9 @@ impl VisitorMut for Selects<'_, '_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<DataFusionError> {
+        if let Err(error) = refused::check(factor) {
+            return ControlFlow::Break(error);
+        }
         unnest::rewrite(factor);
         ControlFlow::Continue(())
     }
@@ -116,9 +123,11 @@ fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError
     let mut selects = Vec::new();
     selects_of(&mut query.body, &mut selects);
     for select in selects {
+        unnest::not_lateral(select);
         windows::check(select)?;
         semi::rewrite(select);
         windows::inline(select);
+        grouped::settle(select, scopes)?;
         groups::expand(select)?;
         let order = order_by.as_mut().filter(|_| single);
         using::rewrite(select, order, scopes)?;

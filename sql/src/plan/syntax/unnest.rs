@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    SelectItem, TableFactor, TableFunctionArgs, TableWithJoins, Visit, Visitor,
+    Select, SelectItem, TableFactor, TableFunctionArgs, TableWithJoins, Visit, Visitor,
 };
 
 use super::columns::{alias, derived, query_of, quoted, select_of};
@@ -99,6 +99,22 @@ pub(super) fn rewrite(factor: &mut TableFactor) {
         joins: Vec::new(),
     };
     *factor = derived(query_of(None, select_of(items, vec![from])), true, outer);
+}
+
+/// What comes first in FROM has nothing before it: it reads columns of the queries around, which DataFusion plans for
+/// what is not lateral.
+pub(super) fn not_lateral(select: &mut Select) {
+    if let Some(first) = select.from.first_mut() {
+        first_of(&mut first.relation);
+    }
+}
+
+fn first_of(factor: &mut TableFactor) {
+    match factor {
+        TableFactor::Derived { lateral, .. } => *lateral = false,
+        TableFactor::NestedJoin { table_with_joins, .. } => first_of(&mut table_with_joins.relation),
+        _ => {}
+    }
 }
 
 fn argument(arg: &FunctionArg) -> Option<Expr> {

@@ -1,19 +1,17 @@
 //! `JOIN … USING` and `NATURAL JOIN`, written out: DataFusion takes a shared column of whichever table comes first by
 //! name. It is the left one's in an inner or LEFT join, the right one's in a RIGHT, the one not NULL in a FULL join.
 
-use std::ops::ControlFlow;
-
 use datafusion::common::DataFusionError;
 use sqlparser::ast::{
     BinaryOperator, ExcludeSelectItem, Expr, Join, JoinConstraint, JoinOperator, ObjectName, OrderBy,
-    OrderByKind, Query, Select, SelectItem, TableFactor, TableWithJoins, VisitMut, VisitorMut,
-    WildcardAdditionalOptions,
+    OrderByKind, Select, SelectItem, TableFactor, TableWithJoins, WildcardAdditionalOptions,
 };
 use watershed_core::error::Error;
 use watershed_storage::error::into_datafusion;
 
 use super::calls::call;
 use super::columns::{InputColumn, Scopes, quoted};
+use super::shared_columns::{Replace, item_of};
 use crate::dialect::folded;
 
 /// FROM: its columns for `*`, and those shared by joined tables.
@@ -43,10 +41,7 @@ pub(super) fn rewrite(
         all.shared.extend(relation.shared);
     }
     expand_wildcards(&mut select.projection, &all.columns);
-    let mut replace = Replace {
-        shared: &all.shared,
-        depth: 0,
-    };
+    let mut replace = Replace::new(&all.shared, scopes);
     for item in &mut select.projection {
         replace.item(item);
     }
@@ -157,12 +152,12 @@ fn joined(from: &mut TableWithJoins, scopes: &Scopes<'_, '_>) -> Option<Relation
     let mut left = factor(&mut from.relation, scopes)?;
     for join in &mut from.joins {
         let right = factor(&mut join.relation, scopes)?;
-        left = step(left, join, right)?;
+        left = step(left, join, right, scopes)?;
     }
     Some(left)
 }
 
-fn step(mut left: Relation, join: &mut Join, right: Relation) -> Option<Relation> {
+fn step(mut left: Relation, join: &mut Join, right: Relation, scopes: &Scopes<'_, '_>) -> Option<Relation> {
     use JoinOperator as Op;
     let operator = join.join_operator.clone();
     let constraint = constraint_mut(&mut join.join_operator)?;
@@ -176,11 +171,7 @@ fn step(mut left: Relation, join: &mut Join, right: Relation) -> Option<Relation
             .collect(),
         JoinConstraint::On(condition) => {
             let shared = [left.shared.as_slice(), right.shared.as_slice()].concat();
-            let mut replace = Replace {
-                shared: &shared,
-                depth: 0,
-            };
-            replace.walk(condition);
+            Replace::new(&shared, scopes).walk(condition);
             Vec::new()
         }
         JoinConstraint::None => Vec::new(),
@@ -316,72 +307,5 @@ fn as_item(column: &InputColumn, options: &WildcardAdditionalOptions) -> SelectI
             alias: quoted(&column.name),
         },
         None => item_of(column.expr.clone(), &column.name),
-    }
-}
-
-fn item_of(expr: Expr, name: &str) -> SelectItem {
-    match &expr {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => SelectItem::UnnamedExpr(expr),
-        _ => SelectItem::ExprWithAlias {
-            expr,
-            alias: quoted(name),
-        },
-    }
-}
-
-/// Replaces the names of shared columns, but not within subqueries.
-struct Replace<'c> {
-    shared: &'c [InputColumn],
-    depth: usize,
-}
-
-impl Replace<'_> {
-    fn of(&self, expr: &Expr) -> Option<&InputColumn> {
-        match expr {
-            Expr::Identifier(ident) => {
-                let name = folded(ident);
-                self.shared.iter().find(|column| column.name == name)
-            }
-            _ => None,
-        }
-    }
-
-    /// A column that is selected keeps its name.
-    fn item(&mut self, item: &mut SelectItem) {
-        if let SelectItem::UnnamedExpr(expr) = item
-            && let Some(column) = self.of(expr)
-        {
-            *item = item_of(column.expr.clone(), &column.name);
-            return;
-        }
-        self.walk(item);
-    }
-
-    fn walk(&mut self, node: &mut impl VisitMut) {
-        let walked = node.visit(self);
-        debug_assert!(walked.is_continue(), "the visitor never breaks");
-    }
-}
-
-impl VisitorMut for Replace<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0
-            && let Some(column) = self.of(expr)
-        {
-            *expr = column.expr.clone();
-        }
-        ControlFlow::Continue(())
     }
 }

@@ -22,7 +22,7 @@ const OTHERS: &str = "
     cardinality cast_to_type cbrt ceil ceil_to_micros ceil_to_millis ceil_to_seconds character_length
     checked_add checked_divide checked_multiply checked_negate checked_subtract chr coalesce contains
     convert_from convert_to cos cosh cosine_distance cot current_date current_time date_add date_bin
-    date_diff date_part date_sub date_subtract date_trunc dayname decode degrees digest double_of empty
+    date_diff date_of_instant date_part date_sub date_subtract date_trunc dayname decode degrees digest double_of empty
     ends_with epoch epoch_ms epoch_ns epoch_us exp factorial file_row_index find_in_set flatten float_of
     floor floor_to_micros floor_to_millis floor_to_seconds from_unixtime gcd get_field greatest initcap
     inner_product input_file_name instant_from_local instant_from_pattern instant_from_text
@@ -36,7 +36,7 @@ const OTHERS: &str = "
     nanvl nearest_whole nested_code nested_key nested_of_code now nullif number_of_truth nvl nvl2 octet_length pg_typeof
     pi power radians random reverse right round round_as round_to_micros round_to_millis round_to_seconds
     rtrim sha224 sha256 sha384 sha512 signum sin sinh split_part sqrt starts_with string_to_array strpos
-    struct substr substr_index tan tanh text_of_interval text_of_time time_bucket time_of_day timezone to_date to_hex
+    struct substr substr_index tan tanh text_of_interval text_of_nested text_of_time time_bucket time_of_day timezone to_date to_hex
     to_local_time to_time to_timestamp to_timestamp_micros to_timestamp_millis to_timestamp_nanos
     to_timestamp_seconds to_unixtime trunc trunc_as truth_of_number try_bytes_of_text try_cast_to_type try_double_of
     try_float_of try_instant_from_text try_instant_from_text_ns typeof union_extract union_tag upper

@@ -30,6 +30,8 @@ mod zone;
 
 use datafusion::logical_expr::ScalarUDF;
 
+pub(crate) use zone::dates_go_back;
+
 pub(super) fn udfs() -> Vec<ScalarUDF> {
     let mut udfs = vec![
         age::udf(),

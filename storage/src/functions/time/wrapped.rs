@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::zone::dates_go_back;
 use crate::functions::function::by_rows;
 
 /// Functions whose first argument names a part of a time.
@@ -63,6 +64,14 @@ impl Hash for Wrapped {
 
 fn constant(value: Option<&ScalarValue>) -> Option<&str> {
     value.and_then(|value| value.try_as_str()).flatten()
+}
+
+/// Whether later values of an argument have no earlier dates.
+fn keeps_dates(argument: &ExprProperties) -> bool {
+    match argument.range.data_type() {
+        DataType::Timestamp(_, Some(zone)) => !dates_go_back(&zone),
+        _ => true,
+    }
 }
 
 impl ScalarUDFImpl for Wrapped {
@@ -136,6 +145,9 @@ impl ScalarUDFImpl for Wrapped {
     }
 
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
+        if self.name() == "date_trunc" && (inputs.len() > 2 || !inputs.iter().all(keeps_dates)) {
+            return Ok(SortProperties::Unordered);
+        }
         self.inner.output_ordering(inputs)
     }
 }

@@ -1,9 +1,13 @@
 //! Instants and local times: what the clock of a time zone shows, and which instant that was.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use arrow::array::timezone::Tz;
-use chrono::{LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone};
+use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::OffsetName;
 use datafusion::common::Result;
+use parking_lot::Mutex;
 use watershed_core::error::{Error, SqlState};
 
 use crate::error::into_datafusion;
@@ -61,6 +65,47 @@ pub(super) fn offset(instant: NaiveDateTime, zone: Tz) -> i32 {
     zone.offset_from_utc_datetime(&instant).fix().local_minus_utc()
 }
 
+/// Whether the dates that the clock of a zone shows ever go back: America/St_Johns left summer time at one minute past
+/// midnight, and Pacific/Kwajalein had a date twice.
+pub(crate) fn dates_go_back(name: &str) -> bool {
+    // One entry for each zone of the database.
+    static KNOWN: LazyLock<Mutex<HashMap<String, bool>>> = LazyLock::new(Mutex::default);
+    if name == "UTC" || name.starts_with(['+', '-']) {
+        return false;
+    }
+    let Ok(zone) = zone(name) else {
+        return false;
+    };
+    *KNOWN
+        .lock()
+        .entry(name.to_owned())
+        .or_insert_with(|| changes(zone).any(|(before, after)| after.date() < before.date()))
+}
+
+/// What the clock shows in the last second before each change of its offset, and at the change.
+fn changes(zone: Tz) -> impl Iterator<Item = (NaiveDateTime, NaiveDateTime)> {
+    // The database knows changes from 1844 to 2037; no two of them are so close.
+    const FIRST: i64 = -4_000_000_000;
+    const LAST: i64 = 2_300_000_000;
+    const DAYS: usize = 4 * 86_400;
+    let offset_at = move |seconds: i64| Some(offset(DateTime::from_timestamp(seconds, 0)?.naive_utc(), zone));
+    let shown = move |seconds: i64| to_local(DateTime::from_timestamp(seconds, 0)?.naive_utc(), zone);
+    (FIRST..LAST).step_by(DAYS).filter_map(move |begin| {
+        let (mut before, mut after) = (begin, begin + DAYS as i64);
+        if offset_at(before) == offset_at(after) {
+            return None;
+        }
+        while after - before > 1 {
+            let middle = before + (after - before) / 2;
+            match offset_at(middle) == offset_at(before) {
+                true => before = middle,
+                false => after = middle,
+            }
+        }
+        Some((shown(before)?, shown(after)?))
+    })
+}
+
 /// The abbreviation of the zone at an instant, as `CET`; its offset if it has none.
 pub(super) fn abbreviation(instant: NaiveDateTime, zone: Tz) -> String {
     match zone.to_string().parse::<chrono_tz::Tz>() {
@@ -103,5 +148,28 @@ mod tests {
         // A day that there was not.
         check("Pacific/Apia", "2011-12-30 12:00", "2011-12-30 22:00");
         assert!(super::zone("Mars").is_err());
+    }
+
+    #[test]
+    fn zones_whose_dates_go_back() {
+        for name in [
+            "America/St_Johns",
+            "Pacific/Kwajalein",
+            "America/Goose_Bay",
+            "Pacific/Apia",
+        ] {
+            assert!(dates_go_back(name), "{name}");
+        }
+        for name in [
+            "UTC",
+            "+05:30",
+            "Europe/Berlin",
+            "America/New_York",
+            "Asia/Tokyo",
+            "America/Sao_Paulo",
+            "Mars",
+        ] {
+            assert!(!dates_go_back(name), "{name}");
+        }
     }
 }

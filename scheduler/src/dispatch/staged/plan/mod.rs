@@ -1,5 +1,7 @@
 //! Physical plans that Ballista can cut into stages and whose tasks give each row once.
 
+mod filters;
+
 use std::sync::Arc;
 
 use ballista_core::JobId;
@@ -98,6 +100,7 @@ async fn plan_joins(
         .map_err(from_datafusion)?;
     let plan = one_probe_where_needed(plan)
         .and_then(with_orders_of_offsets)
+        .and_then(filters::nullable)
         .map_err(from_datafusion)?;
     let plan = match codec::portable(&plan, &state.task_ctx()).map_err(from_datafusion)? {
         Ok(portable) => portable,
