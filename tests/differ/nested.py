@@ -50,10 +50,7 @@ class Nested:
 
     def item(self, type):
         """What may be an element of an array of a type."""
-        value = self.of(type, 0)
-        if type.family != "dec" or self.known.allows("decimal_elements"):
-            return value
-        return expr(type, "CAST(", value, f" AS {type.ours})")
+        return self.of(type, 0)
 
     def about_array(self, depth):
         """A predicate about an array in scope, or None."""

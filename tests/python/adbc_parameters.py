@@ -224,6 +224,15 @@ def alike(connection):
     update(connection, "DROP TABLE bound_pair")
 
 
+def grouped(connection):
+    """Parameters of one value are one, also within grouping sets."""
+    part = "c AND c IS NOT DISTINCT FROM ?"
+    for sets in (f"{part}", f"GROUPING SETS (({part}))", f"ROLLUP ({part})", f"CUBE ({part})"):
+        sql = f"SELECT {part} FROM (VALUES (TRUE)) t(c) GROUP BY {sets}"
+        found = rows(connection, sql, (False, False))
+        equal(found[-1] if len(found) == 1 else sorted(found, key=str)[0], (False,), sql)
+
+
 def main(url):
     with connect(url) as connection:
         create(connection)
@@ -236,6 +245,7 @@ def main(url):
         many_rows(connection)
         zones(connection)
         alike(connection)
+        grouped(connection)
         update(connection, "DROP TABLE bound")
 
 

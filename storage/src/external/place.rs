@@ -114,7 +114,7 @@ impl Place {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        let mut files = Vec::new();
+        let (mut files, mut empty) = (Vec::new(), Vec::new());
         let mut listing = store.list(Some(&path));
         while let Some(file) = listing.next().await {
             let file = file.map_err(|error| from_object_store(&error))?;
@@ -129,10 +129,13 @@ impl Place {
                     glob.matches(&names.iter().map(String::as_str).collect::<Vec<_>>())
                 }
             };
-            if file.size > 0 && !is_hidden(&path, &file.location) && matches() {
-                files.push(file);
+            if !is_hidden(&path, &file.location) && matches() {
+                match file.size {
+                    0 => empty.push(file),
+                    _ => files.push(file),
+                }
             }
-            if files.len() > FILES_MAX {
+            if files.len().max(empty.len()) > FILES_MAX {
                 return Err(Error::new(
                     SqlState::InsufficientResources,
                     format!("there are more than {FILES_MAX} files at {location:?}"),
@@ -141,6 +144,10 @@ impl Place {
             }
         }
         drop(listing);
+        // Writers leave empty files beside others as marks. Empty files alone are a table without rows.
+        if files.is_empty() {
+            files = empty;
+        }
         if files.is_empty() {
             return Err(
                 Error::new(SqlState::IoError, format!("there are no files at {location:?}"))

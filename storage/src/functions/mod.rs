@@ -7,6 +7,7 @@ pub(crate) mod bounded;
 mod bytes;
 mod collected;
 pub(crate) mod domains;
+mod elements;
 pub(crate) mod function;
 pub(crate) mod interval;
 mod json;
@@ -63,6 +64,14 @@ pub fn named(name: &str) -> Result<Arc<ScalarUDF>> {
     SCALAR
         .iter()
         .find(|function| function.name() == name)
+        .map(Arc::clone)
+        .ok_or_else(|| exec_datafusion_err!("function {name} is missing"))
+}
+
+/// A function that all sessions have, with its bounds, for operators.
+pub fn registered(name: &str) -> Result<Arc<ScalarUDF>> {
+    crate::session::scalar_functions()
+        .get(name)
         .map(Arc::clone)
         .ok_or_else(|| exec_datafusion_err!("function {name} is missing"))
 }

@@ -52,6 +52,7 @@ pub(crate) use constants::constant;
 pub use counts::row_number;
 pub use instants::nearest_micros;
 pub(crate) use kinds::common_type;
+pub use unions::with_united_numbers;
 pub use units::with_exact_units;
 
 /// The builder with the rules: types before DataFusion's coercion, all else after it.

@@ -23,7 +23,8 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::kinds::{FLOAT_FUNCTIONS, UNITING_FUNCTIONS, kind_of, typed_nulls};
 use super::nested::is_nested;
-use super::{arithmetic, exprs, unions, whole, within};
+use super::{arithmetic, exprs, whole, within};
+use crate::functions::bounded::guarded;
 
 #[derive(Debug)]
 pub(super) struct NumericTypes;
@@ -32,7 +33,6 @@ impl AnalyzerRule for NumericTypes {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
             let node = match node {
-                LogicalPlan::Union(union) => unions::aligned(union)?,
                 LogicalPlan::Join(mut join) => {
                     let (left, right) = (Arc::clone(&join.left), Arc::clone(&join.right));
                     for (l, r) in &mut join.on {
@@ -182,7 +182,11 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Ok(Transformed::new_transformed(Expr::Case(case), changed))
         }
         Expr::ScalarFunction(ScalarFunction { func, mut args }) => {
-            let changed = arguments(func.name(), &mut args, schema);
+            let mut changed = arguments(func.name(), &mut args, schema);
+            // Calls that DataFusion's planner makes for ANY and ALL take the types that registered functions take.
+            let registered = guarded(Arc::clone(&func));
+            changed |= !Arc::ptr_eq(&registered, &func);
+            let func = registered;
             let expr = Expr::ScalarFunction(ScalarFunction { func, args });
             Ok(Transformed::new_transformed(expr, changed))
         }

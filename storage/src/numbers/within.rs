@@ -98,7 +98,7 @@ fn item_or(item: &DataType, types: &[Option<DataType>], test: fn(&DataType) -> b
 }
 
 /// A type with floats in the places of decimals where the other has floats.
-fn beside(kind: &DataType, other: &DataType) -> DataType {
+pub(super) fn beside(kind: &DataType, other: &DataType) -> DataType {
     use DataType::{FixedSizeList, LargeList, List, Map, Struct};
     let of = |field: &FieldRef, other: &FieldRef| -> FieldRef {
         let kind = beside(field.data_type(), other.data_type());

@@ -9,6 +9,7 @@ mod filtered;
 mod hidden;
 mod interruptible;
 mod joins;
+mod leaves;
 mod limits;
 pub(crate) mod lists;
 mod lists_pushed;
@@ -23,7 +24,6 @@ mod totals;
 #[cfg(test)]
 mod types;
 
-#[cfg(test)]
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -36,9 +36,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::AggregateUDF;
-#[cfg(test)]
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionConfig;
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_core::settings::{BATCH_SIZE, BROADCAST_LIMIT, Settings, TARGET_PARTITIONS};
@@ -181,7 +179,6 @@ pub(crate) fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
 }
 
 /// The functions of one row that all sessions have.
-#[cfg(test)]
 pub(crate) fn scalar_functions() -> &'static HashMap<String, Arc<ScalarUDF>> {
     TEMPLATE.scalar_functions()
 }
@@ -200,6 +197,9 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     }
     if let Err(error) = datafusion_functions_json::register_all(&mut state) {
         tracing::error!(%error, "functions over JSON are missing");
+    }
+    if let Err(error) = windows::register(&mut state) {
+        tracing::error!(%error, "window functions are missing");
     }
     let registered = functions::scalar()
         .into_iter()
@@ -223,7 +223,8 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = functions::bounded::guard(&mut state) {
         tracing::error!(%error, "functions have no bounds");
     }
-    let mut logical = totals::guarded(distinct::guarded(joins::guarded(state.optimizers())));
+    let logical = distinct::guarded(joins::guarded(state.optimizers()));
+    let mut logical = leaves::guarded(totals::guarded(logical));
     logical.insert(0, Arc::new(LeakproofPredicates));
     logical.push(Arc::new(sort_keys::DistinctSortKeys));
     logical.push(Arc::new(computed_keys::ComputedKeys));

@@ -7,6 +7,7 @@ mod exclusion;
 mod frame;
 mod peers;
 mod recomputed;
+mod shifted;
 mod zoned;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use datafusion::execution::SessionStateBuilder;
 pub use exclusion::{Exclusion, mark};
 
 pub(crate) use frame::named;
+pub(crate) use shifted::register;
 
 /// The builder with the rules for windows, some before types are coerced and some after.
 pub(crate) fn with_rules(mut builder: SessionStateBuilder) -> SessionStateBuilder {

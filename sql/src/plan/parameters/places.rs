@@ -81,7 +81,7 @@ pub(super) fn merge_grouped(query: &Query) -> Option<Query> {
                 _ => None,
             });
             let shapes: Vec<(Expr, Vec<usize>)> = written.map(shape).collect();
-            for expr in grouped {
+            for expr in grouped.iter().flat_map(keys) {
                 let (wanted, numbers) = shape(expr);
                 let same = shapes
                     .iter()
@@ -101,6 +101,14 @@ pub(super) fn merge_grouped(query: &Query) -> Option<Query> {
         return None;
     }
     Some(renumbered(query, |number| numbers.get(&number).copied()))
+}
+
+/// The expressions of a part of GROUP BY: all those of grouping sets, or the part itself.
+fn keys(grouped: &Expr) -> Vec<&Expr> {
+    match grouped {
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => sets.iter().flatten().collect(),
+        other => vec![other],
+    }
 }
 
 /// An expression with its parameters nameless, and their numbers in order.

@@ -10,6 +10,8 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery, Union, Values, cast,
 };
 
+use watershed_storage::numbers::with_united_numbers;
+
 use super::kinds::{finest, is_instant, is_local, is_text, is_text_literal, kind, to_instant};
 
 /// Functions whose arguments have one type.
@@ -247,7 +249,10 @@ pub(super) fn replace_subquery(subquery: &mut Subquery, value: Expr) -> Result<(
 /// A node whose inputs or expressions meet in it.
 pub(super) fn align(node: LogicalPlan, zone: &str) -> Result<Transformed<LogicalPlan>> {
     match node {
-        LogicalPlan::Union(union) => self::union(union, zone),
+        LogicalPlan::Union(union) => self::union(union, zone)?.transform_data(|node| match node {
+            LogicalPlan::Union(union) => with_united_numbers(union),
+            other => Ok(Transformed::no(other)),
+        }),
         LogicalPlan::Values(values) => self::values(values, zone),
         LogicalPlan::Join(mut join) => {
             let mut changed = false;

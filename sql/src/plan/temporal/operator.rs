@@ -1,14 +1,17 @@
-//! Operators over intervals that DataFusion's planner refuses, as they have no types for it: an interval
-//! and a number, a date and a part of a day.
+//! Operators that DataFusion's planner refuses, as they have no types for it: an interval and a number, a date and a
+//! part of a day, a list and an element of another type.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use datafusion::common::utils::list_ndims;
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast};
 use sqlparser::ast::BinaryOperator;
+use watershed_storage::functions;
 
 use super::super::types::timestamp;
 use super::intervals::{INTERVAL, scaled};
@@ -54,6 +57,7 @@ impl ExprPlanner for Operators {
             BinaryOperator::LtEq => compared(&left, Operator::LtEq, &right, schema),
             BinaryOperator::Gt => compared(&left, Operator::Gt, &right, schema),
             BinaryOperator::GtEq => compared(&left, Operator::GtEq, &right, schema),
+            BinaryOperator::StringConcat => list_with_element(&left, &right, schema)?,
             _ => None,
         };
         Ok(match planned {
@@ -61,6 +65,19 @@ impl ExprPlanner for Operators {
             None => PlannerResult::Original(RawBinaryExpr { op, left, right }),
         })
     }
+}
+
+/// `list || element` and `element || list`, which DataFusion's planner makes of functions of its own, whatever is
+/// registered by their names.
+fn list_with_element(left: &Expr, right: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let dimensions = |expr: &Expr| expr.get_type(schema).map(|kind| list_ndims(&kind));
+    let function = match dimensions(left)?.cmp(&dimensions(right)?) {
+        Ordering::Greater => "array_append",
+        Ordering::Less => "array_prepend",
+        Ordering::Equal => return Ok(None),
+    };
+    let function = functions::registered(function)?;
+    Ok(Some(function.call(vec![left.clone(), right.clone()])))
 }
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {

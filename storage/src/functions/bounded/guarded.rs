@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
@@ -13,6 +13,7 @@ use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, StructFieldMapping,
@@ -25,6 +26,7 @@ use super::long::LongCall;
 use super::rules::Rule;
 use super::{guarded, sizes};
 use crate::error::into_datafusion;
+use crate::functions::elements;
 
 /// The most bytes of one value that a function makes.
 const VALUE_BYTES: u64 = 64 << 20;
@@ -83,12 +85,19 @@ impl std::hash::Hash for ByName {
 pub(super) struct Guarded {
     inner: Arc<ScalarUDF>,
     rule: ByName,
+    /// That of a function whose arguments [`elements`] coerces.
+    signature: Option<Signature>,
 }
 
 impl Guarded {
     pub(super) fn new(inner: Arc<ScalarUDF>, rule: &'static Rule) -> Self {
-        let rule = ByName(rule);
-        Self { inner, rule }
+        let over_elements = elements::is_over_elements(inner.name());
+        let signature = over_elements.then(|| Signature::user_defined(inner.signature().volatility));
+        Self {
+            inner,
+            rule: ByName(rule),
+            signature,
+        }
     }
 
     fn call(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -260,7 +269,7 @@ impl ScalarUDFImpl for Guarded {
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        self.signature.as_ref().unwrap_or_else(|| self.inner.signature())
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
@@ -269,8 +278,7 @@ impl ScalarUDFImpl for Guarded {
 
     fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
         let inner = Arc::new(self.inner.inner().with_updated_config(config)?);
-        let rule = self.rule;
-        Some(ScalarUDF::from(Self { inner, rule }))
+        Some(ScalarUDF::from(Self::new(inner, self.rule.0)))
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
@@ -368,7 +376,16 @@ impl ScalarUDFImpl for Guarded {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.inner().coerce_types(types)
+        if self.signature.is_none() {
+            return self.inner.inner().coerce_types(types);
+        }
+        if let Some(types) = elements::coerced(self.name(), types) {
+            return Ok(types);
+        }
+        let field = |kind: &DataType| Arc::new(Field::new("argument", kind.clone(), true));
+        let given: Vec<_> = types.iter().map(field).collect();
+        let coerced = fields_with_udf(&given, self.inner.as_ref())?;
+        Ok(coerced.iter().map(|field| field.data_type().clone()).collect())
     }
 
     fn struct_field_mapping(&self, constants: &[Option<ScalarValue>]) -> Option<StructFieldMapping> {

@@ -15,10 +15,9 @@ use crate::session;
 /// Functions that make at most a small multiple of what they get, also of what they made.
 const OTHERS: &str = "
     __only_row abs acos acosh age array_add array_any_value array_avg array_compact array_dims
-    array_distance array_distinct array_element array_except array_has array_intersect array_length
-    array_max array_min array_ndims array_normalize array_pop_back array_pop_front array_position
-    array_positions array_product array_remove array_remove_all array_remove_n array_reverse array_scale
-    array_slice array_sort array_subtract array_sum arrow_field arrow_metadata arrow_typeof as_cast as_json ascii
+    array_distance array_distinct array_element array_except array_intersect array_length
+    array_max array_min array_ndims array_normalize array_pop_back array_pop_front
+    array_product array_reverse array_scale array_slice array_sort array_subtract array_sum arrow_field arrow_metadata arrow_typeof as_cast as_json ascii
     asin asinh atan atan2 atanh bit_length btrim bytes_of_text canonical_float canonical_nested
     cardinality cast_to_type cbrt ceil ceil_to_micros ceil_to_millis ceil_to_seconds character_length
     checked_add checked_divide checked_multiply checked_negate checked_subtract chr coalesce contains

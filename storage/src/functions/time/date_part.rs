@@ -10,9 +10,9 @@ use chrono::{Datelike, NaiveDateTime, Timelike};
 use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 
-use super::epoch::seconds;
 use super::format::julian;
 use super::part::unknown;
+use super::span;
 use super::values::Times;
 use super::wrapped::wrap;
 use super::zone::offset;
@@ -21,9 +21,11 @@ pub(crate) fn udf() -> ScalarUDF {
     wrap(
         datafusion::functions::datetime::date_part(),
         |part, kinds| {
-            // DataFusion gives years 360 days there.
-            if matches!(kinds.get(1)?, DataType::Interval(_)) {
-                return part?.eq_ignore_ascii_case("epoch").then_some(DataType::Float64);
+            match kinds.get(1)? {
+                DataType::Interval(_) => return span::of_interval(part?),
+                // DataFusion does not cut it into days, hours and minutes.
+                DataType::Duration(_) => return Some(span::result(part)),
+                _ => {}
             }
             let time = matches!(kinds.get(1)?, DataType::Timestamp(_, _) | DataType::Date32);
             let found = Extra::find(part?)?;
@@ -33,8 +35,8 @@ pub(crate) fn udf() -> ScalarUDF {
             })
         },
         |args, result| {
-            if let DataType::Interval(_) = args[1].data_type() {
-                return seconds(&args[1]);
+            if let DataType::Interval(_) | DataType::Duration(_) = args[1].data_type() {
+                return span::parts(&args[0], &args[1], result);
             }
             let parts = args[0].as_string::<i32>();
             let times = Times::new(&args[1])?;

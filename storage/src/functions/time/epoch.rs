@@ -101,7 +101,7 @@ pub(super) fn seconds(intervals: &ArrayRef) -> Result<ArrayRef> {
 }
 
 /// As in PostgreSQL: a year has 365.25 days here, and a month that is left 30.
-fn seconds_of(interval: IntervalMonthDayNano) -> f64 {
+pub(super) fn seconds_of(interval: IntervalMonthDayNano) -> f64 {
     let (years, months) = (interval.months / 12, interval.months % 12);
     let days = f64::from(years) * 365.25 + f64::from(months) * 30.0 + f64::from(interval.days);
     days * 86_400.0 + interval.nanoseconds as f64 / 1e9

@@ -22,6 +22,7 @@ mod pattern;
 mod read;
 mod scan;
 mod series;
+mod span;
 mod to_char;
 mod values;
 pub(super) mod wrapped;
