@@ -39,12 +39,13 @@ impl<S> Filter<S> for WithoutRaces {
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        if event.metadata().target() != REMOVES {
+        // What a library says by the crate `log` has its target as a field.
+        if !["log", REMOVES].contains(&event.metadata().target()) {
             return true;
         }
-        let mut message = Message::default();
-        event.record(&mut message);
-        !is_race(&message.0)
+        let mut said = Said::default();
+        event.record(&mut said);
+        !(said.target.is_none_or(|target| target == REMOVES) && is_race(&said.message))
     }
 }
 
@@ -60,12 +61,23 @@ fn is_race(message: &str) -> bool {
 }
 
 #[derive(Default)]
-struct Message(String);
+struct Said {
+    target: Option<String>,
+    message: String,
+}
 
-impl Visit for Message {
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "log.target" => self.target = Some(value.to_owned()),
+            "message" => value.clone_into(&mut self.message),
+            _ => {}
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         if field.name() == "message" {
-            self.0 = format!("{value:?}");
+            self.message = format!("{value:?}");
         }
     }
 }

@@ -2,10 +2,11 @@
 //! write times and intervals in forms of their own.
 //!
 //! [`forms`] brings a text into the form that arrow reads, [`intervals`] reads and writes intervals, [`times`] writes
-//! times, [`nested`] lists, structs and maps. A rule puts the functions where the casts are. [`unordered`] has the casts that bounds of files do not pass.
+//! times, [`nested`] lists, structs and maps, [`json`] these as JSON. A rule puts the functions where the casts are. [`unordered`] has the casts that bounds of files do not pass.
 
 mod forms;
 mod intervals;
+mod json;
 mod nested;
 mod times;
 mod unordered;
@@ -26,6 +27,7 @@ use crate::numbers::exprs;
 
 pub(crate) use forms::{decimal as usual_decimal, time as usual_time};
 pub use intervals::usual as usual_interval;
+pub(crate) use json::as_json;
 pub(crate) use unordered::UnorderedCasts;
 
 /// What texts are read as, and texts of what are written.
@@ -174,7 +176,7 @@ static FUNCTIONS: LazyLock<Vec<(Kind, Arc<ScalarUDF>)>> = LazyLock::new(|| {
                 &[],
                 "text_of_nested(value)",
                 |given| match given {
-                    [kind] if is_nested(kind) => Some((given.to_vec(), DataType::Utf8)),
+                    [kind] if nested::is_nested(kind) => Some((given.to_vec(), DataType::Utf8)),
                     _ => None,
                 },
                 |args, _| nested::texts(&args[0]),
@@ -236,14 +238,6 @@ impl AnalyzerRule for CastsOfText {
     }
 }
 
-fn is_nested(kind: &DataType) -> bool {
-    use DataType::{FixedSizeList, LargeList, List, Map, Struct};
-    matches!(
-        kind,
-        List(_) | LargeList(_) | FixedSizeList(..) | Struct(_) | Map(..)
-    )
-}
-
 /// The function for a cast, and whether it is the whole cast.
 fn chosen(from: &DataType, to: &DataType, attempt: bool) -> Option<(Kind, bool)> {
     Some(match (from, to) {
@@ -261,7 +255,7 @@ fn chosen(from: &DataType, to: &DataType, attempt: bool) -> Option<(Kind, bool)>
         },
         (DataType::Timestamp(..), to) if to.is_string() => (Kind::TimeText, true),
         (DataType::Interval(_) | DataType::Duration(_), to) if to.is_string() => (Kind::IntervalText, true),
-        (from, to) if is_nested(from) && to.is_string() => (Kind::NestedText, true),
+        (from, to) if nested::is_nested(from) && to.is_string() => (Kind::NestedText, true),
         _ => return None,
     })
 }

@@ -10,6 +10,15 @@ use datafusion::common::Result;
 
 use super::{intervals, times};
 
+/// Whether a type is one of those that are written here.
+pub(super) fn is_nested(kind: &DataType) -> bool {
+    use DataType::{FixedSizeList, LargeList, List, Map, Struct};
+    matches!(
+        kind,
+        List(_) | LargeList(_) | FixedSizeList(..) | Struct(_) | Map(..)
+    )
+}
+
 /// The texts of nested values.
 pub(super) fn texts(values: &ArrayRef) -> Result<ArrayRef> {
     let mut all = StringBuilder::new();
@@ -33,7 +42,10 @@ fn written(values: &ArrayRef) -> Result<Vec<Option<String>>> {
         }
         DataType::LargeList(item) => written(&cast(values, &DataType::List(Arc::clone(item)))?),
         DataType::FixedSizeList(item, _) => written(&cast(values, &DataType::List(Arc::clone(item)))?),
-        _ => scalars(values),
+        _ => {
+            let texts = scalars(values)?.into_iter();
+            Ok(texts.map(|text| text.as_deref().map(within)).collect())
+        }
     }
 }
 
@@ -98,7 +110,8 @@ fn bracketed(
     rows.collect()
 }
 
-fn scalars(values: &ArrayRef) -> Result<Vec<Option<String>>> {
+/// The texts of values that hold no others.
+pub(super) fn scalars(values: &ArrayRef) -> Result<Vec<Option<String>>> {
     let texts = match values.data_type() {
         DataType::Timestamp(..) => times::texts(values)?,
         DataType::Interval(_) | DataType::Duration(_) => {
@@ -112,7 +125,7 @@ fn scalars(values: &ArrayRef) -> Result<Vec<Option<String>>> {
     };
     let texts = cast(&texts, &DataType::Utf8)?;
     let texts = texts.as_string::<i32>().iter();
-    Ok(texts.map(|text| text.map(within)).collect())
+    Ok(texts.map(|text| text.map(str::to_owned)).collect())
 }
 
 /// A text within another.

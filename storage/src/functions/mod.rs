@@ -112,6 +112,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         Arc::new(list_sum::array_sum()),
         list_length::list_length(),
         as_cast::as_cast(),
+        Arc::new(crate::casts::as_json()),
         type_name::pg_type_of(),
         type_name::type_of(),
         width_bucket::width_bucket(),

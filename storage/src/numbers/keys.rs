@@ -216,8 +216,19 @@ fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 fn in_subquery(mut found: InSubquery, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let mut changed = fix(&mut found.expr, schema);
     let inner = Arc::unwrap_or_clone(found.subquery.subquery);
+    let column = inner.schema().iter().next().map(Column::from);
+    if let Some(column) = column {
+        let name = format!("__canonical_{}", column.name);
+        let values = Expr::Column(column);
+        if are_nested(&[(found.expr.as_ref(), schema), (&values, inner.schema().as_ref())]) {
+            let keys = nested::key(values).alias(name);
+            found.expr = Box::new(nested::key(*found.expr));
+            found.subquery.subquery = Arc::new(LogicalPlanBuilder::from(inner).project([keys])?.build()?);
+            return Ok(Transformed::yes(Expr::InSubquery(found)));
+        }
+    }
+    let mut changed = fix(&mut found.expr, schema);
     let inner = canonical_columns(inner)?;
     changed |= inner.transformed;
     // A correlated predicate may need the column itself beside its one form, so that the latter has a name of its own.

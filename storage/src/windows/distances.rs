@@ -85,14 +85,13 @@ fn offset(call: &mut WindowFunction, schema: &DFSchema) -> Result<bool> {
     Ok(default(&mut call.params.args, schema)? | changed)
 }
 
-/// Casts the values to a type that holds the default, too, where their own does not.
+/// Casts numbers to a type that holds the default, too, where their own does not.
 fn default(args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
     let [values, _, Expr::Literal(default, _)] = args else {
         return Ok(false);
     };
     let (kind, other) = (values.get_type(schema)?, default.data_type());
-    let comparable = kind.is_numeric() && other.is_numeric() || kind.is_temporal() && other.is_temporal();
-    if kind == other || default.is_null() || !comparable {
+    if kind == other || default.is_null() || !(kind.is_numeric() && other.is_numeric()) {
         return Ok(false);
     }
     let within = default.cast_to(&kind).and_then(|cast| cast.cast_to(&other));

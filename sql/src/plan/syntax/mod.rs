@@ -29,6 +29,7 @@ mod semi;
 mod shared_columns;
 mod substrings;
 mod titles;
+mod to_json;
 mod unnest;
 mod using;
 mod volatile;
@@ -108,6 +109,7 @@ impl VisitorMut for Selects<'_, '_> {
         complement::rewrite(expr);
         intervals::rewrite(expr);
         substrings::rewrite(expr);
+        to_json::rewrite(expr);
         windows::mark(expr);
         match frames::rewrite(expr) {
             Ok(()) => ControlFlow::Continue(()),

@@ -218,6 +218,14 @@ pub(super) fn convert(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Trans
             let changed = elements(&mut args, schema, zone)?;
             (Expr::ScalarFunction(ScalarFunction { func, args }), changed)
         }
+        Expr::WindowFunction(mut call) if ["lag", "lead"].contains(&call.fun.name()) => {
+            // The values and what stands where there are none.
+            let changed = match call.params.args.as_mut_slice() {
+                [values, _, default] => meet(&mut [values, default], schema, zone, Meeting::OneColumn)?,
+                _ => false,
+            };
+            (Expr::WindowFunction(call), changed)
+        }
         other => (other, false),
     };
     Ok(match changed {

@@ -17,7 +17,7 @@ const OTHERS: &str = "
     __only_row abs acos acosh age array_add array_any_value array_avg array_compact array_dims
     array_distance array_distinct array_element array_except array_intersect array_length
     array_max array_min array_ndims array_normalize array_pop_back array_pop_front
-    array_product array_reverse array_scale array_slice array_sort array_subtract array_sum arrow_field arrow_metadata arrow_typeof as_cast ascii
+    array_product array_reverse array_scale array_slice array_sort array_subtract array_sum arrow_field arrow_metadata arrow_typeof as_cast as_json ascii
     asin asinh atan atan2 atanh bit_length btrim bytes_of_text canonical_float canonical_nested
     cardinality cast_to_type cbrt ceil ceil_to_micros ceil_to_millis ceil_to_seconds character_length
     checked_add checked_divide checked_multiply checked_negate checked_subtract chr coalesce contains
@@ -31,7 +31,7 @@ const OTHERS: &str = "
     json_extract_path_text json_extract_string json_from_scalar json_get json_get_array json_get_bool
     json_get_float json_get_int json_get_json json_get_str json_has_all json_has_any json_has_key
     json_length json_object_keys json_step json_step_text json_steps json_steps_text
-    json_union_to_text last_day lcm least left ln log log10 log2 lower ltrim make_date
+    json_union_to_text last_day lcm least left list_length ln log log10 log2 lower ltrim make_date
     make_time make_timestamp map map_entries map_extract map_keys map_values md5 monthname named_struct
     nanvl nearest_whole nested_code nested_key nested_of_code now nullif number_of_truth nvl nvl2 octet_length pg_typeof
     pi power radians random reverse right round round_as round_to_micros round_to_millis round_to_seconds
