@@ -5,6 +5,7 @@
 //! behind a mark. An error is one of another process only if its text begins with the mark: what follows
 //! words of a library may be data.
 
+mod common_types;
 mod text;
 mod type_names;
 

@@ -2,7 +2,7 @@
 
 use watershed_core::error::{Error, SqlState};
 
-use super::{MARKER, full, is_full, with_sql_types};
+use super::{MARKER, common_types, full, is_full, with_sql_types};
 
 /// A text or number that could not become a value of another type.
 pub(super) fn from_cast(message: &str) -> Error {
@@ -28,7 +28,7 @@ pub(super) fn from_cast(message: &str) -> Error {
 pub(super) fn from_plan(message: &str) -> Error {
     let own = marked(message)
         .or_else(|| without_signature(message))
-        .or_else(|| without_common_type(message))
+        .or_else(|| common_types::missing(message))
         .or_else(|| without_match(message));
     if let Some(own) = own {
         return own;
@@ -188,29 +188,6 @@ fn without_signature(message: &str) -> Option<Error> {
         )))
         .with_hint("Cast the arguments to types that it takes."),
     )
-}
-
-/// A call whose arguments have no type in common, with all that was tried: `function
-/// 'coalesce' user-defined coercion failed with: … No function matches the given name and argument types
-/// 'coalesce(Date32, Int64)'. …`.
-fn without_common_type(message: &str) -> Option<Error> {
-    let (_, rest) = message.split_once("No function matches the given name and argument types '")?;
-    let (name, given) = rest.split_once("'.")?.0.split_once('(')?;
-    let given = with_sql_types(given.strip_suffix(')')?);
-    let error = match name {
-        "make_array" => Error::new(
-            SqlState::DatatypeMismatch,
-            format!("the elements of an array are of types {given}, which have none in common"),
-        )
-        .with_hint("Cast them to one type."),
-        "coalesce" | "greatest" | "least" | "nullif" => Error::new(
-            SqlState::DatatypeMismatch,
-            format!("the arguments of {name} are of types {given}, which have none in common"),
-        )
-        .with_hint("Cast them to one type."),
-        _ => return None,
-    };
-    Some(error)
 }
 
 /// A pattern that is no regular expression, which is told over several lines, the last of which says why.

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, ListArray, UInt64Array};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::take;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::array_agg::array_agg_udaf;
@@ -44,6 +46,11 @@ impl Collected {
         self.inner.name() == string_agg_udaf().name()
     }
 
+    /// Whether the rows of a window come in the reverse of its order.
+    fn is_backwards(&self, args: &AccumulatorArgs<'_>) -> bool {
+        args.is_reversed && args.order_bys.is_empty() && !self.always_sorts()
+    }
+
     fn accumulates(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         if !(args.is_distinct && args.is_reversed) {
             return self.inner.accumulator(args);
@@ -63,6 +70,9 @@ struct Counted {
     inner: Box<dyn Accumulator>,
     name: String,
     given: u64,
+    /// Whether the window's rows come in the reverse of its order, which DataFusion marks the aggregate with
+    /// and does not look at where the aggregate has no order of its own (`array_agg.rs`; no issue is known upstream).
+    backwards: bool,
 }
 
 impl Accumulator for Counted {
@@ -71,7 +81,10 @@ impl Accumulator for Counted {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let value = self.inner.evaluate()?;
+        let value = match self.backwards {
+            true => reversed(self.inner.evaluate()?)?,
+            false => self.inner.evaluate()?,
+        };
         // A single result has what is reserved already.
         let before = self.given;
         self.given = before.saturating_add(value.size() as u64);
@@ -111,6 +124,25 @@ impl Accumulator for Counted {
     }
 }
 
+/// A list with its elements in the reverse order.
+fn reversed(list: ScalarValue) -> Result<ScalarValue> {
+    let ScalarValue::List(lists) = list else {
+        return Ok(list);
+    };
+    if lists.is_null(0) {
+        return Ok(ScalarValue::List(lists));
+    }
+    let values = lists.value(0);
+    let backwards = UInt64Array::from_iter_values((0..values.len() as u64).rev());
+    let DataType::List(item) = lists.data_type() else {
+        return Ok(ScalarValue::List(lists));
+    };
+    let offsets = OffsetBuffer::from_lengths([values.len()]);
+    let values = take(values.as_ref(), &backwards, None)?;
+    let turned = ListArray::try_new(Arc::clone(item), offsets, values, None)?;
+    Ok(ScalarValue::List(Arc::new(turned)))
+}
+
 impl AggregateUDFImpl for Collected {
     fn name(&self) -> &str {
         self.inner.name()
@@ -141,12 +173,14 @@ impl AggregateUDFImpl for Collected {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let backwards = self.is_backwards(&args);
         let inner = self.accumulates(args)?;
         let name = self.inner.name().to_owned();
         Ok(Box::new(Counted {
             inner,
             name,
             given: 0,
+            backwards,
         }))
     }
 
@@ -159,12 +193,14 @@ impl AggregateUDFImpl for Collected {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let backwards = self.is_backwards(&args);
         let inner = self.inner.create_sliding_accumulator(args)?;
         let name = self.inner.name().to_owned();
         Ok(Box::new(Counted {
             inner,
             name,
             given: 0,
+            backwards,
         }))
     }
 

@@ -24,6 +24,8 @@ mod time;
 pub(crate) mod type_name;
 mod width_bucket;
 
+pub use elements::is_over_elements;
+
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
