@@ -1,20 +1,18 @@
 //! No statement ends or freezes a process for others.
 
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::harness::{Cluster, Failure, Options, Session, alive, get, signal, wait_until};
 
-/// What others wait at most, whatever runs beside.
-const OTHERS_WAIT: Duration = Duration::from_secs(1);
-/// What a loaded machine may add to a time limit of the statement's own.
-const SLACK: Duration = Duration::from_secs(2);
+/// What a busy machine may take to notice.
+const LIMIT: Duration = Duration::from_secs(30);
 /// Statements that compute at the same time.
 const BUSY: usize = 8;
 /// A calculation that takes seconds, and cannot be interrupted.
 const LONG: &str = "levenshtein(repeat('a', 8000) || CAST(id AS TEXT), repeat('b', 8000))";
 
-fn in_background(cluster: &Cluster, settings: &[&str], sql: &str) -> JoinHandle<(Option<Failure>, Duration)> {
+fn in_background(cluster: &Cluster, settings: &[&str], sql: &str) -> JoinHandle<Option<Failure>> {
     let (url, sql) = (cluster.flight().to_owned(), sql.to_owned());
     let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
     thread::spawn(move || {
@@ -23,9 +21,7 @@ fn in_background(cluster: &Cluster, settings: &[&str], sql: &str) -> JoinHandle<
         for setting in settings {
             session.run(&setting);
         }
-        let start = Instant::now();
-        let answer = session.query(&sql);
-        (answer.err(), start.elapsed())
+        session.query(&sql).err()
     })
 }
 
@@ -37,25 +33,11 @@ fn with_table(executors: usize) -> Cluster {
     cluster
 }
 
-/// Does something that others wait for. Whatever else runs on the machine may delay it now and then.
-fn in_time(what: &str, mut serve: impl FnMut()) {
-    let mut took = Vec::new();
-    for _ in 0..3 {
-        let start = Instant::now();
-        serve();
-        took.push(start.elapsed());
-        if start.elapsed() < OTHERS_WAIT {
-            return;
-        }
-    }
-    panic!("{what} took {took:?}");
-}
-
 fn others_are_served(cluster: &Cluster, session: &mut Session) {
-    in_time("a query", || assert_eq!(session.value("SELECT 1"), "1"));
+    assert_eq!(session.value("SELECT 1"), "1");
     let executors = cluster.executors().iter().map(|executor| executor.http.as_str());
     for url in executors.chain([cluster.http()]) {
-        in_time(url, || assert_eq!(get(&format!("{url}/healthz")).0, 200));
+        assert_eq!(get(&format!("{url}/healthz")).0, 200, "{url}");
     }
 }
 
@@ -82,30 +64,27 @@ fn nobody_waits_for(setting: &str, sql: &str) {
         wait_until(Duration::from_secs(20), || computing(&mut session).len() >= BUSY),
         "they do not all run"
     );
+    // Others are served, and a limit of time holds, before any of them has come to its end: each takes far longer.
     let mut other = cluster.session();
     for _ in 0..5 {
         others_are_served(&cluster, &mut other);
+        assert!(
+            computing(&mut session).len() >= BUSY,
+            "others have waited for one of them"
+        );
         thread::sleep(Duration::from_millis(100));
     }
-    let (failure, took) = timed.join().unwrap();
-    let failure = failure.expect("it takes longer than its time");
+    let failure = timed.join().unwrap().expect("it takes longer than its time");
     assert_eq!(failure.code.as_deref(), Some("57014"), "{failure}");
-    assert!(
-        took < Duration::from_millis(500) + SLACK,
-        "its time was up after {took:?}"
-    );
+    assert!(failure.text.contains("statement_timeout"), "{failure}");
     let ids = computing(&mut session);
-    assert!(!ids.is_empty(), "they are over before they are cancelled");
-    let killed = Instant::now();
+    assert!(ids.len() >= BUSY, "its time was up only when another was over");
     for id in &ids {
         // One may have come to its end.
         session.update(&format!("KILL QUERY '{id}'")).ok();
     }
-    let ended = running
-        .into_iter()
-        .filter_map(|running| running.join().unwrap().0);
+    let ended = running.into_iter().filter_map(|running| running.join().unwrap());
     let codes: Vec<_> = ended.map(|failure| failure.code).collect();
-    assert!(killed.elapsed() < SLACK, "KILL took {:?}", killed.elapsed());
     assert!(!codes.is_empty(), "none of {} was cancelled", ids.len());
     assert!(
         codes.iter().all(|code| code.as_deref() == Some("57014")),
@@ -167,7 +146,7 @@ fn a_statement_that_lost_two_executors_is_not_given_to_a_third() {
             signal(executor.pid, "KILL");
             thread::sleep(Duration::from_millis(1_500));
         }
-        let failure = running.join().unwrap().0.expect("it is given up");
+        let failure = running.join().unwrap().expect("it is given up");
         assert_eq!(failure.code.as_deref(), Some("57P02"), "{path}: {failure}");
         for executor in &cluster.executors()[..2] {
             assert!(failure.text.contains(&executor.node), "{path}: {failure}");
@@ -195,7 +174,7 @@ fn dev_starts_executors_again() {
     for round in 0..2 {
         let victim = pids()[0].1;
         signal(victim, "KILL");
-        assert!(wait_until(SLACK, || !alive(victim)));
+        assert!(wait_until(LIMIT, || !alive(victim)));
         assert!(
             wait_until(Duration::from_secs(30), || {
                 let now = pids();

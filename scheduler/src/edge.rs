@@ -15,6 +15,7 @@ use arrow::json::WriterBuilder;
 use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, JsonArray, NullableEncoder};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -62,11 +63,20 @@ struct Port {
 async fn results(
     State(port): State<Port>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Query(asked): Query<Asked>,
+    asked: std::result::Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let result = match check_host(&port, &headers) {
-        Ok(()) => Box::pin(answer(&port.engine, &asked, &headers, peer.address)).await,
+    let asked = check_host(&port, &headers).and_then(|()| {
+        asked.map_err(|rejection| {
+            Error::new(
+                SqlState::InvalidParameterValue,
+                "the parameters of the request cannot be read",
+            )
+            .with_detail(rejection.body_text())
+        })
+    });
+    let result = match asked {
+        Ok(Query(asked)) => Box::pin(answer(&port.engine, &asked, &headers, peer.address)).await,
         Err(error) => Err(error),
     };
     match result {

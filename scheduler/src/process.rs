@@ -66,6 +66,10 @@ pub struct Options {
     pub login: Policy,
     /// Sessions and prepared statements that nobody uses for so long end.
     pub idle_timeout: Duration,
+    /// Statements whose clients neither take rows nor send them for so long end.
+    pub stall_timeout: Duration,
+    /// Bytes of the files of one session's temporary tables.
+    pub temporary_limit: u64,
 }
 
 /// A scheduler that is up.
@@ -137,7 +141,9 @@ pub async fn start(options: Options) -> Result<Scheduler> {
         membership: Arc::clone(&membership),
         dispatch,
         sessions: Sessions::new(Arc::clone(&clock), options.idle_timeout),
-        admission: Admission::new(options.max_running, options.max_waiting),
+        admission: Arc::new(Admission::new(options.max_running, options.max_waiting)),
+        stall_timeout: options.stall_timeout,
+        temporary_limit: options.temporary_limit,
         queries: Queries::new(Arc::clone(&clock)),
         services: ServiceRegistry::default(),
         confirmations,

@@ -1,7 +1,9 @@
 //! The command line: each subcommand is a role.
 
 mod children;
+mod descriptors;
 mod dev;
+mod doctor;
 mod executor;
 mod options;
 mod report;
@@ -37,6 +39,8 @@ enum Command {
     Demo(crate::demo::DemoOptions),
     /// Measure: generate, load, run, verify
     Bench(crate::bench::BenchOptions),
+    /// Check that the catalog in a store can be read, and repair it
+    Doctor(doctor::DoctorOptions),
     /// Ask a server: an interactive shell, or statements from the command line
     Sql(watershed_client::shell::Options),
 }
@@ -50,6 +54,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Dev(options) => serve(options.threads(), dev::run(options)),
         Command::Scheduler(options) => serve(options.common.threads(), scheduler::run(options)),
         Command::Executor(options) => serve(options.common.threads(), executor::run(options)),
+        Command::Doctor(options) => conclude(doctor::run(options)),
         Command::Demo(options) => conclude(crate::demo::run(options)),
         Command::Bench(options) => conclude(crate::bench::run(options)),
         Command::Sql(options) => match runtime(2) {
@@ -60,7 +65,10 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn serve(threads: usize, role: impl Future<Output = Result<()>>) -> ExitCode {
-    run_to_end(threads, async { role.await.map(|()| ExitCode::SUCCESS) })
+    run_to_end(threads, async {
+        descriptors::take_all();
+        role.await.map(|()| ExitCode::SUCCESS)
+    })
 }
 
 /// Runs what starts servers as processes of their own and asks them.

@@ -1,6 +1,7 @@
 //! Options that several roles share.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -87,28 +88,36 @@ fn bytes_or_none(text: &str) -> std::result::Result<usize, String> {
 /// The cluster's secret, from a file or the environment.
 pub(super) fn secret(file: Option<&PathBuf>) -> Result<Option<ClusterSecret>> {
     let text = match file {
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-            Error::new(
-                SqlState::IoError,
-                format!("cannot read the cluster's secret from {}", path.display()),
-            )
-            .with_detail(error.to_string())
-        })?),
+        Some(path) => Some(read_private("the cluster's secret", path)?),
         None => std::env::var(SECRET_VARIABLE).ok(),
     };
     text.map(|text| ClusterSecret::new(text.trim())).transpose()
 }
 
+/// Reads a file that nobody else should read, and warns if others can.
+fn read_private(what: &str, path: &Path) -> Result<String> {
+    const READ_BY_OTHERS: u32 = 0o004;
+    let failed = |error: std::io::Error| {
+        Error::new(
+            SqlState::IoError,
+            format!("cannot read {what} from {}", path.display()),
+        )
+        .with_detail(error.to_string())
+    };
+    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
+    if mode & READ_BY_OTHERS != 0 {
+        tracing::warn!(
+            file = %path.display(),
+            "every user of this machine may read {what}: chmod o-r"
+        );
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
 /// The built-in user's password, from a file or the environment.
 pub(super) fn admin_password(file: Option<&PathBuf>) -> Result<Option<Secret>> {
     let text = match file {
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-            Error::new(
-                SqlState::IoError,
-                format!("cannot read the admin's password from {}", path.display()),
-            )
-            .with_detail(error.to_string())
-        })?),
+        Some(path) => Some(read_private("the admin's password", path)?),
         None => std::env::var(ADMIN_PASSWORD_VARIABLE).ok(),
     };
     // An editor ends a file with a line's end.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use watershed_core::duration;
 use watershed_core::net::{ClusterSecret, ServerTls};
+use watershed_core::settings::parse_bytes;
 use watershed_core::{Error, Result, SqlState};
 use watershed_scheduler::auth::Policy;
 use watershed_scheduler::process;
@@ -75,6 +76,18 @@ pub struct Ports {
     /// Sessions, prepared statements and unfetched results that nobody uses for this long end, such as 30m
     #[arg(long, default_value = "1h", value_parser = idle_timeout)]
     pub idle_timeout: Duration,
+
+    /// Statements whose clients neither take rows nor send them for this long end, such as 5m
+    #[arg(long, default_value = "10m", value_parser = idle_timeout)]
+    pub stall_timeout: Duration,
+
+    /// Bytes that the files of one session's temporary tables may have, such as 10GiB
+    #[arg(long, default_value = "10GiB", value_parser = size)]
+    pub temporary_limit: u64,
+}
+
+fn size(text: &str) -> std::result::Result<u64, String> {
+    parse_bytes(text).ok_or_else(|| "write a size such as 10GiB".to_owned())
 }
 
 fn idle_timeout(text: &str) -> std::result::Result<Duration, String> {
@@ -133,6 +146,8 @@ pub(super) async fn start(
         max_waiting: ports.max_waiting,
         login,
         idle_timeout: ports.idle_timeout,
+        stall_timeout: ports.stall_timeout,
+        temporary_limit: ports.temporary_limit,
     })
     .await
 }

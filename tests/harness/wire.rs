@@ -42,11 +42,16 @@ pub struct Wire {
 }
 
 impl Wire {
+    pub fn open(url: &str, user: &str) -> Self {
+        Self::open_with(url, user, "")
+    }
+
+    /// With a password.
     #[expect(
         clippy::disallowed_methods,
         reason = "a driver, which knows nothing of the product's code"
     )]
-    pub fn open(url: &str, user: &str) -> Self {
+    pub fn open_with(url: &str, user: &str, password: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -55,7 +60,10 @@ impl Wire {
         let (client, token) = runtime.block_on(async {
             let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
             let mut client = FlightSqlServiceClient::new(endpoint.connect_lazy());
-            client.handshake(user, "").await.expect("anybody may sign in");
+            client
+                .handshake(user, password)
+                .await
+                .expect("the user may sign in");
             let token = format!("Bearer {}", client.token().expect("a handshake gives a token"));
             (client.into_inner(), token.parse().unwrap())
         });

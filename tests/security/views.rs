@@ -57,7 +57,7 @@ fn names_of_common_table_expressions_open_no_table() {
     // One's own object of the name is read, and not the table that one may not read.
     bob.run("CREATE TEMPORARY TABLE pay AS SELECT 7 AS who");
     assert_eq!(bob.value("SELECT who FROM pay"), "7");
-    bob.fails("SELECT who FROM hr.pay", "42501");
+    bob.fails("SELECT who FROM hr.pay", "42P01");
 }
 
 #[test]

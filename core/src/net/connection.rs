@@ -4,11 +4,15 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
+
+use super::count::Counted;
 
 /// The connection that a request came over. The number is unique among those that one port has
 /// accepted.
@@ -32,10 +36,17 @@ impl Peer {
     }
 }
 
+/// Bytes that every request has at least, and every client sends at once.
+const FIRST_BYTES: usize = 16;
+
 /// A connection and its other end.
 pub(super) struct Connection {
     transport: Transport,
     peer: Peer,
+    /// Until when its first bytes are waited for, and how many of them are left.
+    opening: Option<(Pin<Box<Sleep>>, usize)>,
+    /// Its place among those of the port.
+    _counted: Option<Counted>,
 }
 
 /// What bytes travel over. TLS keeps its buffers beside it.
@@ -46,17 +57,45 @@ enum Transport {
 
 impl Connection {
     pub(super) fn plain(stream: TcpStream, id: ConnectionId) -> Self {
-        Self {
-            peer: Peer::of(&stream, id),
-            transport: Transport::Plain(stream),
-        }
+        let peer = Peer::of(&stream, id);
+        Self::over(Transport::Plain(stream), peer)
     }
 
     pub(super) fn tls(stream: TlsStream<TcpStream>, id: ConnectionId) -> Self {
+        let peer = Peer::of(stream.get_ref().0, id);
+        Self::over(Transport::Tls(Box::new(stream)), peer)
+    }
+
+    fn over(transport: Transport, peer: Peer) -> Self {
         Self {
-            peer: Peer::of(stream.get_ref().0, id),
-            transport: Transport::Tls(Box::new(stream)),
+            transport,
+            peer,
+            opening: None,
+            _counted: None,
         }
+    }
+
+    /// The same, closed if nothing comes within the limit, with its place among those of the port.
+    pub(super) fn limited(self, first_bytes: Duration, counted: Counted) -> Self {
+        Self {
+            opening: Some((Box::pin(tokio::time::sleep(first_bytes)), FIRST_BYTES)),
+            _counted: Some(counted),
+            ..self
+        }
+    }
+
+    /// Notes what a read gave. An error when the first bytes have taken too long.
+    fn opened(&mut self, context: &mut Context<'_>, read: usize, pending: bool) -> io::Result<()> {
+        let Some((deadline, left)) = &mut self.opening else {
+            return Ok(());
+        };
+        *left = left.saturating_sub(read);
+        if *left == 0 {
+            self.opening = None;
+        } else if pending && deadline.as_mut().poll(context).is_ready() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
     }
 }
 
@@ -80,10 +119,13 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.transport {
+        let before = buffer.filled().len();
+        let read = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Transport::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        };
+        self.opened(context, buffer.filled().len() - before, read.is_pending())?;
+        read
     }
 }
 

@@ -9,19 +9,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use futures::{Stream, stream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::connection::{Connection, ConnectionId, Peer};
+use super::connection::{Connection, ConnectionId};
+use super::count::{Count, Counted};
 
 /// Handshakes of honest peers take milliseconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKES_MAX: usize = 512;
+/// A client begins its first request at once.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where accepting fails, as it does without a free file descriptor, trying at once would fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -35,6 +36,8 @@ pub(super) struct Incoming {
     handshakes_max: usize,
     handshake_timeout: Duration,
     accepted: usize,
+    count: Count,
+    first_bytes_timeout: Duration,
 }
 
 impl Incoming {
@@ -47,6 +50,8 @@ impl Incoming {
             handshakes_max: HANDSHAKES_MAX,
             handshake_timeout: HANDSHAKE_TIMEOUT,
             accepted: 0,
+            count: Count::new(),
+            first_bytes_timeout: FIRST_BYTES_TIMEOUT,
         }
     }
 
@@ -55,6 +60,16 @@ impl Incoming {
         Self {
             handshakes_max,
             handshake_timeout,
+            ..self
+        }
+    }
+
+    /// With so many connections at most, which begin their first request within the time.
+    #[cfg(test)]
+    pub(super) fn with_connections(self, max: usize, first_bytes_timeout: Duration) -> Self {
+        Self {
+            count: Count::up_to(max),
+            first_bytes_timeout,
             ..self
         }
     }
@@ -79,6 +94,11 @@ impl Incoming {
                     continue;
                 }
             };
+            let Some(counted) = self.count.enter(peer.ip()) else {
+                // Closed at once, so that those that are there go on.
+                tracing::debug!(%peer, "a connection is refused, as there are too many");
+                continue;
+            };
             // Without this, each small reply waits 40 ms for the peer's acknowledgement.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, %error, "a connection was lost as it was accepted");
@@ -87,13 +107,20 @@ impl Incoming {
             let id = ConnectionId(self.accepted);
             self.accepted += 1;
             match self.tls.clone() {
-                None => return Connection::plain(stream, id),
-                Some(tls) => self.shake_hands(tls, stream, peer, id),
+                None => return Connection::plain(stream, id).limited(self.first_bytes_timeout, counted),
+                Some(tls) => self.shake_hands(tls, stream, peer, id, counted),
             }
         }
     }
 
-    fn shake_hands(&mut self, tls: TlsAcceptor, stream: TcpStream, peer: SocketAddr, id: ConnectionId) {
+    fn shake_hands(
+        &mut self,
+        tls: TlsAcceptor,
+        stream: TcpStream,
+        peer: SocketAddr,
+        id: ConnectionId,
+        counted: Counted,
+    ) {
         if self.under_way.len() >= self.handshakes_max {
             self.under_way.retain(|handshake| !handshake.is_finished());
         }
@@ -102,10 +129,10 @@ impl Incoming {
         {
             oldest.abort();
         }
-        let timeout = self.handshake_timeout;
+        let (timeout, first_bytes) = (self.handshake_timeout, self.first_bytes_timeout);
         let handshake = self.handshakes.spawn(async move {
             match tokio::time::timeout(timeout, tls.accept(stream)).await {
-                Ok(Ok(stream)) => Some(Connection::tls(stream, id)),
+                Ok(Ok(stream)) => Some(Connection::tls(stream, id).limited(first_bytes, counted)),
                 Ok(Err(error)) => {
                     tracing::debug!(%peer, %error, "a TLS handshake failed");
                     None
@@ -125,26 +152,6 @@ impl Incoming {
             let connection = incoming.next().await;
             Some((Ok(connection), incoming))
         })
-    }
-}
-
-impl axum::serve::Listener for Incoming {
-    type Io = Connection;
-    /// Whom a request comes from says the connection: see [`Peer`].
-    type Addr = ();
-
-    async fn accept(&mut self) -> (Connection, ()) {
-        (self.next().await, ())
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Connected<IncomingStream<'_, Incoming>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Incoming>) -> Self {
-        stream.io().peer()
     }
 }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the module that opens sockets")]
 
 mod connection;
+mod count;
 mod dial;
 mod health;
 mod incoming;
@@ -14,6 +15,7 @@ mod status;
 mod tls;
 
 pub use connection::{ConnectionId, Peer};
+pub use count::limit_connections;
 pub use dial::{MemberChannel, dial, dial_client, dial_client_trusting};
 pub use health::{Readiness, health_router};
 pub use secret::ClusterSecret;

@@ -4,9 +4,15 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Extension;
+use axum::extract::ConnectInfo;
 use http::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -14,7 +20,7 @@ use tonic::transport::Server;
 use tower::Service;
 
 use super::incoming::Incoming;
-use super::{ClusterSecret, Peer, ServerTls};
+use super::{ClusterSecret, ServerTls};
 use crate::error::{Error, Result, SqlState};
 
 /// The largest message that cluster ports take: plans with very many files.
@@ -26,6 +32,8 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// How often a connection is pinged over which nothing comes, and how long the answer may take.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A request over HTTP, headers and all, takes no longer, and neither does an idle connection.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Streams that are open when a process is asked to end may take this long.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -105,16 +113,48 @@ pub(super) async fn serve_grpc_pinging(
 
 /// Serves HTTP until `shutdown`. Handlers may extract whom a request comes from, as `ConnectInfo<Peer>`.
 pub async fn serve_http(bound: Bound, router: axum::Router, shutdown: CancellationToken) -> Result<()> {
-    let address = bound.address;
-    let incoming = Incoming::new(bound.listener, bound.tls.map(|tls| tls.for_http()));
-    let service = router.into_make_service_with_connect_info::<Peer>();
-    let server = axum::serve(incoming, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    drained(std::future::IntoFuture::into_future(server), shutdown)
-        .await
-        .map_err(|error| {
-            Error::new(SqlState::IoError, format!("the server on {address} failed"))
-                .with_detail(error.to_string())
-        })
+    serve_http_within(bound, router, shutdown, HEADERS_TIMEOUT).await
+}
+
+/// The same. A connection whose next request is not there within the time, headers and all, is closed.
+pub(super) async fn serve_http_within(
+    bound: Bound,
+    router: axum::Router,
+    shutdown: CancellationToken,
+    headers_timeout: Duration,
+) -> Result<()> {
+    let mut incoming = Incoming::new(bound.listener, bound.tls.map(|tls| tls.for_http()));
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(headers_timeout);
+    let connections = TaskTracker::new();
+    while let Some(connection) = shutdown.run_until_cancelled(incoming.next()).await {
+        let service = router.clone().layer(Extension(ConnectInfo(connection.peer())));
+        let (builder, shutdown) = (builder.clone(), shutdown.clone());
+        connections.spawn(async move {
+            let serving =
+                builder.serve_connection(TokioIo::new(connection), TowerToHyperService::new(service));
+            let mut serving = std::pin::pin!(serving);
+            let served = tokio::select! {
+                served = serving.as_mut() => served,
+                () = shutdown.cancelled() => {
+                    serving.as_mut().graceful_shutdown();
+                    serving.await
+                }
+            };
+            if let Err(error) = served {
+                tracing::debug!(%error, "an HTTP connection has failed");
+            }
+        });
+    }
+    connections.close();
+    // Requests that are under way when a process is asked to end may take a while.
+    if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
+        tracing::debug!("HTTP connections are still open");
+    }
+    Ok(())
 }
 
 async fn drained<E>(

@@ -387,3 +387,95 @@ async fn idle_clients_are_pinged() {
         .unwrap();
     assert_eq!(flags & 1, 0, "a ping, not an answer to one");
 }
+
+#[tokio::test]
+async fn silent_connections_are_closed_without_tls_too() {
+    let bound = port(None).await;
+    let address = bound.address();
+    let incoming = Incoming::new(bound.into_listener(), None);
+    let mut incoming = incoming.with_connections(3, Duration::from_millis(200));
+    let (sender, mut accepted) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let mut connection = incoming.next().await;
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let mut bytes = Vec::new();
+                sender.send(
+                    connection
+                        .read_to_end(&mut bytes)
+                        .await
+                        .map_err(|error| error.kind()),
+                )
+            });
+        }
+    });
+    // Two silent ones, and one that sends a little, time out; one that has begun does not.
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1").await.unwrap();
+    let mut timed_out = Vec::new();
+    for _ in 0..2 {
+        let ended = tokio::time::timeout(Duration::from_secs(10), accepted.recv());
+        timed_out.push(ended.await.unwrap().unwrap());
+    }
+    assert_eq!(timed_out, [Err(std::io::ErrorKind::TimedOut); 2]);
+    assert!(is_hung_up_on(&mut silent, Duration::from_secs(5)).await);
+    let mut begun = TcpStream::connect(address).await.unwrap();
+    begun.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    begun.shutdown().await.unwrap();
+    assert_eq!(accepted.recv().await.unwrap(), Ok(18));
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_are_closed_at_once() {
+    let bound = port(None).await;
+    let address = bound.address();
+    let incoming = Incoming::new(bound.into_listener(), None);
+    let mut incoming = incoming.with_connections(4, Duration::from_secs(60));
+    let (sender, mut accepted) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move { while sender.send(incoming.next().await).is_ok() {} });
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        peers.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(accepted.recv().await.unwrap());
+    }
+    assert!(is_hung_up_on(&mut peers[3], Duration::from_secs(5)).await);
+    assert!(!is_hung_up_on(&mut peers[0], Duration::from_millis(50)).await);
+    held.clear();
+    TcpStream::connect(address).await.unwrap();
+    let next = tokio::time::timeout(Duration::from_secs(5), accepted.recv());
+    assert!(next.await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn slow_requests_over_http_are_closed() {
+    let bound = port(None).await;
+    let address = bound.address();
+    let shutdown = CancellationToken::new();
+    let _server = shutdown.clone().drop_guard();
+    let router = health_router(Readiness::default());
+    tokio::spawn(super::serve::serve_http_within(
+        bound,
+        router,
+        shutdown,
+        Duration::from_millis(300),
+    ));
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+        .await
+        .unwrap();
+    let dripping = async {
+        // One header after the other, and never the last.
+        while slow.write_all(b"X-More: 1\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), dripping)
+        .await
+        .unwrap();
+}

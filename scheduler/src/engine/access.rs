@@ -17,7 +17,7 @@ impl Engine {
     }
 
     /// Whose statements a session's are.
-    pub(super) fn who<'s>(&self, session: &'s Session) -> Result<Who<'s>> {
+    pub(super) fn who(&self, session: &Session) -> Result<Who> {
         let parts = self.parts();
         if !parts.logins.lets_in_users_only() {
             return Ok(Who::Anyone);
@@ -25,7 +25,7 @@ impl Engine {
         let access = self.access(&parts.catalog.current(), session)?;
         Ok(match access.is_admin() {
             true => Who::Administrator,
-            false => Who::User(session.principal.name()),
+            false => Who::User(session.principal.name().to_owned()),
         })
     }
 

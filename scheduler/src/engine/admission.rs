@@ -1,7 +1,8 @@
 //! Admission: so many statements run at a time, so many wait, and more are refused.
 //!
-//! A statement whose result is not read holds its place. Where users log in, the statements of one user take at most three
-//! quarters of the places, and a few more are reserved for administrators, who can inspect and kill statements.
+//! A statement that waits for its client gives its place back for a while: see `place`. Where users log in, the statements
+//! of one user take at most three quarters of the places, and a few more are reserved for administrators, who can inspect
+//! and kill statements.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,12 +16,12 @@ use watershed_core::{Error, Result, SqlState, telemetry};
 const RESERVED: usize = 4;
 
 /// The principal of a statement.
-#[derive(Debug, Clone, Copy)]
-pub enum Who<'a> {
+#[derive(Debug, Clone)]
+pub enum Who {
     /// The server has no logins: all clients share the places.
     Anyone,
     Administrator,
-    User(&'a str),
+    User(String),
 }
 
 /// The gate that statements pass.
@@ -30,6 +31,8 @@ pub struct Admission {
     reserved: Arc<Semaphore>,
     /// The places that each user with statements may have.
     shares: Mutex<HashMap<String, Weak<Semaphore>>>,
+    /// Statements that may be without their places while they wait for their clients.
+    away: Arc<Semaphore>,
     waiting: AtomicUsize,
     max_running: usize,
     max_waiting: usize,
@@ -55,39 +58,65 @@ impl Admission {
             running: Arc::new(Semaphore::new(max_running)),
             reserved: Arc::new(Semaphore::new(RESERVED)),
             shares: Mutex::default(),
+            away: Arc::new(Semaphore::new(max_waiting)),
             waiting: AtomicUsize::new(0),
             max_running,
             max_waiting,
         }
     }
 
-    /// Waits for a place, unless too many wait already.
-    pub async fn enter(&self, who: Who<'_>) -> Result<Permit> {
-        let own = match who {
-            Who::User(name) => Some(self.share(name)),
-            Who::Anyone | Who::Administrator => None,
-        };
-        let share = own.as_ref().map(|own| Arc::clone(own).try_acquire_owned());
-        let share = match share {
+    /// A place, if there is one right now.
+    pub fn try_enter(&self, who: &Who) -> Option<Permit> {
+        let share = match self.own(who) {
+            Some(own) => Some(own.try_acquire_owned().ok()?),
             None => None,
-            Some(Ok(share)) => Some(share),
-            Some(Err(_)) => {
-                let _waiting = self.wait()?;
-                let own = own.ok_or_else(|| Error::internal("a share is missing"))?;
-                Some(own.acquire_owned().await.map_err(|_| shutting_down())?)
-            }
         };
-        if let Ok(place) = Arc::clone(&self.running).try_acquire_owned() {
-            return Ok(Self::admit(place, share));
+        let mut place = Arc::clone(&self.running).try_acquire_owned();
+        if place.is_err() && matches!(who, Who::Administrator) {
+            place = Arc::clone(&self.reserved).try_acquire_owned();
         }
-        if matches!(who, Who::Administrator)
-            && let Ok(place) = Arc::clone(&self.reserved).try_acquire_owned()
-        {
-            return Ok(Self::admit(place, share));
+        place.ok().map(|place| Self::admit(place, share))
+    }
+
+    /// Waits for a place, unless too many wait already.
+    pub async fn enter(&self, who: &Who) -> Result<Permit> {
+        if let Some(permit) = self.try_enter(who) {
+            return Ok(permit);
         }
         let _waiting = self.wait()?;
-        let place = Arc::clone(&self.running).acquire_owned().await;
+        self.enter_again(who).await
+    }
+
+    /// Waits for a place, as a statement does that has given its own back.
+    pub async fn enter_again(&self, who: &Who) -> Result<Permit> {
+        let share = match self.own(who) {
+            Some(own) => Some(own.acquire_owned().await.map_err(|_| shutting_down())?),
+            None => None,
+        };
+        let running = Arc::clone(&self.running).acquire_owned();
+        let place = match who {
+            Who::Administrator => {
+                let reserved = Arc::clone(&self.reserved).acquire_owned();
+                tokio::select! {
+                    place = running => place,
+                    place = reserved => place,
+                }
+            }
+            Who::Anyone | Who::User(_) => running.await,
+        };
         place.map_or_else(|_| Err(shutting_down()), |place| Ok(Self::admit(place, share)))
+    }
+
+    /// Lets a statement be without its place, unless too many are.
+    pub fn away(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.away).try_acquire_owned().ok()
+    }
+
+    fn own(&self, who: &Who) -> Option<Arc<Semaphore>> {
+        match who {
+            Who::User(name) => Some(self.share(name)),
+            Who::Anyone | Who::Administrator => None,
+        }
     }
 
     fn share(&self, user: &str) -> Arc<Semaphore> {
@@ -146,23 +175,27 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
+    fn user(name: &str) -> Who {
+        Who::User(name.to_owned())
+    }
+
     #[tokio::test]
     async fn so_many_run_so_many_wait_and_more_are_refused() {
         let admission = Arc::new(Admission::new(1, 1));
-        let first = admission.enter(Who::Anyone).await.unwrap();
+        let first = admission.enter(&Who::Anyone).await.unwrap();
         let second = tokio::spawn({
             let admission = Arc::clone(&admission);
-            async move { admission.enter(Who::Anyone).await.map(drop) }
+            async move { admission.enter(&Who::Anyone).await.map(drop) }
         });
         while admission.waiting.load(Ordering::Acquire) == 0 {
             tokio::task::yield_now().await;
         }
-        let error = admission.enter(Who::Anyone).await.unwrap_err();
+        let error = admission.enter(&Who::Anyone).await.unwrap_err();
         assert_eq!(error.code(), SqlState::TooManyStatements);
         assert_eq!(error.message(), "1 statements run and 1 wait already");
         drop(first);
         second.await.unwrap().unwrap();
-        admission.enter(Who::Anyone).await.unwrap();
+        admission.enter(&Who::Anyone).await.unwrap();
     }
 
     #[tokio::test]
@@ -170,16 +203,16 @@ mod tests {
         let admission = Admission::new(4, 0);
         let mut places = Vec::new();
         for _ in 0..3 {
-            places.push(admission.enter(Who::User("bob")).await.unwrap());
+            places.push(admission.enter(&user("bob")).await.unwrap());
         }
-        assert!(admission.enter(Who::User("bob")).await.is_err());
-        places.push(admission.enter(Who::User("ada")).await.unwrap());
-        assert!(admission.enter(Who::User("ada")).await.is_err());
+        assert!(admission.enter(&user("bob")).await.is_err());
+        places.push(admission.enter(&user("ada")).await.unwrap());
+        assert!(admission.enter(&user("ada")).await.is_err());
         for _ in 0..RESERVED {
-            places.push(admission.enter(Who::Administrator).await.unwrap());
+            places.push(admission.enter(&Who::Administrator).await.unwrap());
         }
-        assert!(admission.enter(Who::Administrator).await.is_err());
+        assert!(admission.enter(&Who::Administrator).await.is_err());
         places.clear();
-        assert!(admission.enter(Who::User("bob")).await.is_ok());
+        assert!(admission.enter(&user("bob")).await.is_ok());
     }
 }

@@ -184,6 +184,9 @@ impl Running<'_> {
         Counters::add(&counters.total_shards, entry.about.shards);
         Counters::add(&counters.completed_shards, entry.about.shards);
         let batches = entry.batches(schema)?;
+        if let Some(place) = &self.place {
+            place.leave();
+        }
         self.guard.path(PATH, "its answer is there");
         self.guard.cache(from, "the same was asked of the same versions");
         let rows = stream::iter(batches.into_iter().map(Ok));

@@ -99,6 +99,26 @@ impl Engine {
 }
 
 impl Running<'_> {
+    /// What its text and parameters are called, if they may come again.
+    pub(super) fn text(&self, request: &Request, version: u64) -> Option<TextKey> {
+        match request {
+            Request::Statement {
+                sql,
+                parameters: Some(parameters),
+            } => TextKey::of(sql, parameters, self.session, &self.context.settings, version),
+            Request::Statement { .. } | Request::Ingest { .. } => None,
+        }
+    }
+
+    /// Its rows, where they are known and no place is free.
+    pub(super) async fn waiting(&self, request: &Request) -> Result<Option<SendableRecordBatchStream>> {
+        let catalog = self.engine.newest_catalog().await?;
+        match self.text(request, catalog.version) {
+            Some(text) => self.known(&text).await,
+            None => Ok(None),
+        }
+    }
+
     /// The answer to a statement whose text came to one before, over tables that are still at the same
     /// versions.
     pub(super) async fn known(&self, text: &TextKey) -> Result<Option<SendableRecordBatchStream>> {

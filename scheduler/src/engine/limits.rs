@@ -51,7 +51,7 @@ pub(super) async fn planning<T>(
     interruptible(interrupt, work).await
 }
 
-fn cancelled() -> Error {
+pub(super) fn cancelled() -> Error {
     Error::new(SqlState::QueryCanceled, "the statement was cancelled")
 }
 

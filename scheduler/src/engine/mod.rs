@@ -1,8 +1,8 @@
 //! The engine behind the Flight SQL port: what a statement goes through from its text to its rows.
 //!
 //! Read [`statement`] first: it is the life of a statement, top to bottom. Around it: `sessions`
-//! (who asks, with which settings), `admission` (how much runs at a time), `queries` (what runs and
-//! ran), `tables` (names become rows), `writes` (rows become commits), `ingest` (rows that a client
+//! (who asks, with which settings), `admission` (how much runs at a time), `place` (the place of one statement), `queries`
+//! (what runs and ran), `orphans` (files of writes that fail), `tables` (names become rows), `writes` (rows become commits), `ingest` (rows that a client
 //! streams), `apart` (the threads that all that runs on), `cached` (queries whose answers may be there), `known` (what is known of
 //! them by their texts), `caches` (what they are to forget), `ddl`,
 //! `credentials` (hashes and secrets on their way into the catalog), `access` (what one
@@ -20,7 +20,9 @@ mod front;
 mod ingest;
 mod known;
 mod limits;
+mod orphans;
 mod parameters;
+mod place;
 mod planning;
 mod prepared;
 mod queries;
@@ -32,6 +34,7 @@ mod tables;
 mod writes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use tokio::runtime::Handle;
@@ -67,7 +70,11 @@ pub struct Parts {
     pub dispatch: Dispatch,
     pub sessions: Sessions,
     pub logins: Logins,
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
+    /// Statements whose clients neither take rows nor send them for so long end.
+    pub stall_timeout: Duration,
+    /// Bytes of the files of one session's temporary tables.
+    pub temporary_limit: u64,
     pub queries: Arc<Queries>,
     pub cache: ResultCache,
     pub services: ServiceRegistry,
@@ -96,6 +103,9 @@ impl Engine {
     /// Ends what was idle for too long, and removes what ended with it.
     pub async fn sweep(&self) {
         self.remove_tables(self.0.sessions.sweep()).await;
+        if let Err(error) = self.0.catalog.compact().await {
+            tracing::warn!(%error, "the catalog's records cannot be compacted");
+        }
     }
 
     /// Removes the files of tables that nobody can name any more. What cannot be removed is harmless.

@@ -70,7 +70,7 @@ impl Engine {
         };
         let plan = match (statement, request) {
             (Some(statement), _) => plan::plan(statement, &planned).await,
-            (None, Request::Ingest { into, rows }) => plan::ingest(into, Arc::clone(rows), &planned),
+            (None, Request::Ingest { into, rows, .. }) => plan::ingest(into, Arc::clone(rows), &planned),
             (None, Request::Statement { .. }) => Err(Error::internal("there is nothing to plan")),
         };
         let plan = authorize(plan, &planned)?;

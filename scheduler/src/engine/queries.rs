@@ -241,6 +241,20 @@ impl QueryNotes {
     }
 }
 
+impl QueryNotes {
+    /// Ends the statement's row with an error that its client has not taken yet.
+    pub fn fail(&self, error: &Error) {
+        self.queries.end(self.id, failed(error));
+    }
+}
+
+fn failed(error: &Error) -> QueryState {
+    QueryState::Failed {
+        code: error.code(),
+        message: error.message().to_owned(),
+    }
+}
+
 impl QueryGuard {
     pub fn notes(&self) -> &QueryNotes {
         &self.notes
@@ -252,10 +266,7 @@ impl QueryGuard {
             self.notes.id,
             match outcome {
                 Ok(()) => QueryState::Finished,
-                Err(error) => QueryState::Failed {
-                    code: error.code(),
-                    message: error.message().to_owned(),
-                },
+                Err(error) => failed(error),
             },
         );
     }

@@ -8,9 +8,9 @@ use tokio::runtime::Handle;
 use watershed_core::telemetry;
 use watershed_storage::error::from_datafusion;
 
-use super::admission::Permit;
 use super::apart::read_apart;
 use super::limits::{Deadline, panicked, until};
+use super::place::Place;
 use super::queries::QueryGuard;
 use crate::dispatch::context::{Counters, StatementContext};
 use crate::flight::{Progress, RowStream};
@@ -19,7 +19,7 @@ use crate::flight::{Progress, RowStream};
 pub(super) fn release(
     rows: SendableRecordBatchStream,
     guard: QueryGuard,
-    permit: Option<Permit>,
+    place: Option<Place>,
     context: Arc<StatementContext>,
     deadline: Option<Deadline>,
     threads: &Handle,
@@ -29,7 +29,7 @@ pub(super) fn release(
         context: Arc<StatementContext>,
         guard: QueryGuard,
     }
-    let rows = read_apart(threads, rows, permit);
+    let rows = read_apart(threads, rows, place, Arc::clone(&context), guard.notes().clone());
     let schema = rows.schema();
     let progress: Arc<dyn Progress> = Arc::<StatementContext>::clone(&context);
     let partial = context.note.clone();

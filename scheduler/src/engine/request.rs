@@ -6,6 +6,8 @@ use datafusion::catalog::TableProvider;
 use datafusion::scalar::ScalarValue;
 use watershed_sql::plan::Ingest;
 
+use super::place::Place;
+
 /// See the module.
 pub(super) enum Request {
     /// Without values for its parameters it can be planned, not run.
@@ -16,6 +18,8 @@ pub(super) enum Request {
     Ingest {
         into: Ingest,
         rows: Arc<dyn TableProvider>,
+        /// Its place, which it gives back while it waits for rows.
+        place: Place,
     },
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use watershed_core::clock::Clock;
-use watershed_core::id::SessionId;
+use watershed_core::id::{SessionId, TableId};
 use watershed_core::settings::Settings;
 use watershed_core::{Error, Result, SqlState};
 use watershed_sql::catalog::{Catalog, Op, PUBLIC_SCHEMA, Temporary};
@@ -34,6 +34,8 @@ struct State {
     settings: Settings,
     schema: String,
     temporary: Temporary,
+    /// Bytes of the files of its temporary tables.
+    temporary_bytes: HashMap<TableId, u64>,
     /// Statements that it has prepared, by name.
     prepared: Prepared,
     /// It has ended: nothing is made in it any more.
@@ -58,7 +60,30 @@ impl Session {
         if applied.is_some() && state.ended {
             return Err(ended());
         }
+        if let Some(applied) = &applied {
+            for unused in &applied.unused {
+                state.temporary_bytes.remove(&unused.id);
+            }
+        }
         Ok(applied.map(|applied| (applied.notice, applied.unused)))
+    }
+
+    /// Counts files that are to become part of a temporary table. An error if all of them have more bytes than the limit.
+    pub fn count_temporary(&self, table: TableId, bytes: u64, limit: u64) -> Result<()> {
+        let mut state = self.state.lock();
+        let sum: u64 = state.temporary_bytes.values().sum();
+        if sum.saturating_add(bytes) > limit {
+            return Err(Error::new(
+                SqlState::InsufficientResources,
+                format!(
+                    "the temporary tables of a session have at most {limit} bytes, and would have {}",
+                    sum + bytes
+                ),
+            )
+            .with_hint("Drop some of them, or start the scheduler with a larger --temporary-limit."));
+        }
+        *state.temporary_bytes.entry(table).or_default() += bytes;
+        Ok(())
     }
 
     /// Ends it, and gives the tables that end with it.
@@ -180,6 +205,7 @@ impl Sessions {
                 settings: Settings::default(),
                 schema: PUBLIC_SCHEMA.to_owned(),
                 temporary: Temporary::default(),
+                temporary_bytes: HashMap::new(),
                 prepared: Prepared::default(),
                 ended: false,
             }),

@@ -16,8 +16,8 @@ use watershed_core::settings::Settings;
 use watershed_core::{Result, SqlState};
 use watershed_sql::plan::{Ingest, IngestMode, Plan};
 
-use super::admission::Permit;
 use super::limits::{Deadline, planning, until};
+use super::place::Place;
 use super::queries::QueryNotes;
 use super::release::release;
 use super::request::Request;
@@ -31,7 +31,7 @@ use crate::system::Write;
 
 /// What a statement came to, and what is to be said with it.
 struct Finished {
-    permit: Option<Permit>,
+    place: Option<Place>,
     done: Done,
     notices: Vec<String>,
     warnings: Vec<String>,
@@ -60,6 +60,8 @@ pub(super) struct Running<'a> {
     pub(super) invalidation: u64,
     /// Its text, and the versions of all tables it reads, where nothing else decides its answer.
     pub(super) remember: Option<(TextKey, Versions)>,
+    /// Its place among those that run.
+    pub(super) place: Option<Place>,
 }
 
 impl Engine {
@@ -170,8 +172,9 @@ impl Engine {
             let schema = Arc::clone(&rows.schema);
             self.create_first(session, &into, schema, &text).await?;
         }
-        let rows = ingest::table(rows, threads)?;
-        let request = Request::Ingest { into, rows };
+        let place = self.place(session)?;
+        let rows = ingest::table(place.received(rows), threads)?;
+        let request = Request::Ingest { into, rows, place };
         self.run(session, session.settings(), &text, request).await
     }
 
@@ -195,6 +198,7 @@ impl Engine {
                 mode: IngestMode::Create,
             },
             rows: ingest::table(none, 1)?,
+            place: self.place(session)?,
         };
         match self.run(session, session.settings(), text, request).await {
             Err(error) if error.code() != SqlState::DuplicateTable => Err(error),
@@ -225,7 +229,7 @@ impl Engine {
         ));
         let work = self.run_there(waits, work);
         let Finished {
-            permit,
+            place,
             done,
             notices,
             warnings,
@@ -239,7 +243,7 @@ impl Engine {
         let outcome = match done {
             Done::Rows(rows) => {
                 let threads = &self.parts().statements;
-                Outcome::Rows(release(rows, guard, permit, context, deadline, threads))
+                Outcome::Rows(release(rows, guard, place, context, deadline, threads))
             }
             Done::Count(count) => {
                 guard.end(Ok(()));
@@ -276,14 +280,25 @@ impl Engine {
             reads: Arc::default(),
             invalidation: 0,
             remember: None,
+            place: match &request {
+                Request::Ingest { place, .. } => Some(place.clone()),
+                Request::Statement { .. } if request.waits() => Some(self.place(&session)?),
+                Request::Statement { .. } => None,
+            },
         };
-        let permit = match request.waits() {
-            true => Some(self.parts().admission.enter(self.who(&session)?).await?),
-            false => None,
+        let done = match running.place.clone() {
+            // What is known already needs no place.
+            Some(place) if !place.try_enter() => match running.waiting(&request).await? {
+                Some(rows) => Done::Rows(rows),
+                None => {
+                    place.enter().await?;
+                    running.done(deadline, &request).await?
+                }
+            },
+            Some(_) | None => running.done(deadline, &request).await?,
         };
-        let done = running.done(deadline, &request).await?;
         Ok(Finished {
-            permit,
+            place: running.place,
             done,
             notices: running.notices,
             warnings: running.warnings,
@@ -297,13 +312,7 @@ impl Running<'_> {
         let (engine, session, context) = (self.engine, self.session, self.context);
         let catalog = engine.newest_catalog().await?;
         self.invalidation = catalog.invalidations().last();
-        let text = match request {
-            Request::Statement {
-                sql,
-                parameters: Some(parameters),
-            } => TextKey::of(sql, parameters, session, &context.settings, catalog.version),
-            Request::Statement { .. } | Request::Ingest { .. } => None,
-        };
+        let text = self.text(request, catalog.version);
         if let Some(text) = &text
             && let Some(rows) = self.known(text).await?
         {

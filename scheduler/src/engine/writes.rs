@@ -6,12 +6,13 @@ use std::sync::Arc;
 use datafusion::logical_expr::LogicalPlan;
 use futures::TryStreamExt;
 use watershed_core::Result;
-use watershed_sql::catalog::{LiveDef, Op, TableDef};
+use watershed_sql::catalog::{LiveDef, Op, TEMPORARY_SCHEMA, TableDef};
 use watershed_storage::delta::CommitRequest;
 use watershed_storage::error::from_datafusion;
 use watershed_storage::layout::TableLayout;
 use watershed_storage::write::written_files;
 
+use super::orphans::Orphans;
 use super::statement::{Done, Running};
 use super::{Engine, ddl};
 use crate::dispatch::context::Counters;
@@ -20,16 +21,13 @@ use crate::system;
 
 /// Where the rows of a table are written.
 pub(super) fn target(engine: &Engine, layout: &TableLayout) -> Result<Write> {
-    let table_url = engine.parts().root.folder_url(&layout.folder())?;
-    Ok(Write {
-        layout: layout.clone(),
-        table_url: table_url.to_string(),
-    })
+    Write::new(layout.clone(), &engine.parts().root)
 }
 
 /// `INSERT`: gives the number of rows.
 pub(super) async fn insert(running: &Running<'_>, table: &TableDef, input: LogicalPlan) -> Result<u64> {
-    write(running, &table.layout, input, "INSERT").await
+    let temporary = table.schema == TEMPORARY_SCHEMA;
+    write(running, &table.layout, input, "INSERT", temporary).await
 }
 
 /// What a statement does to the rows of a live table: counts them.
@@ -68,9 +66,16 @@ pub(super) async fn create_table_as(
         ddl::commit(running, op).await?;
         return Ok(0);
     }
+    let mut orphans = Orphans::table(running.engine, &layout);
     parts.delta.create(&layout).await?;
-    let rows = write(running, &layout, input, "CREATE TABLE AS SELECT").await?;
-    ddl::commit(running, op).await?;
+    let temporary = matches!(&op, Op::CreateTable { schema, .. } if schema == TEMPORARY_SCHEMA);
+    let rows = write(running, &layout, input, "CREATE TABLE AS SELECT", temporary).await?;
+    // The record may be in the catalog's log, whatever is said of it.
+    orphans.keep();
+    if let Err(error) = ddl::commit(running, op).await {
+        orphans.give_up_after(&error);
+        return Err(error);
+    }
     Ok(rows)
 }
 
@@ -79,18 +84,29 @@ async fn write(
     layout: &TableLayout,
     input: LogicalPlan,
     operation: &'static str,
+    temporary: bool,
 ) -> Result<u64> {
     let parts = running.engine.parts();
+    let target = target(running.engine, layout)?;
+    let mut orphans = Orphans::batch(running.engine, layout, &target.batch);
     let job = Job {
         statement: Arc::clone(running.context),
         plan: input,
         optimized: None,
-        write: Some(target(running.engine, layout)?),
+        write: Some(target),
     };
     let (choice, written) = parts.dispatch.run(&job).await?;
     running.guard.path(choice.path.name(), &choice.why);
     let batches: Vec<_> = written.try_collect().await.map_err(from_datafusion)?;
     let (files, rows) = written_files(&batches)?;
+    if temporary {
+        let bytes = files.iter().map(|file| file.size).sum();
+        running
+            .session
+            .count_temporary(layout.id, bytes, parts.temporary_limit)?;
+    }
+    // The commit may be in the table's log, whatever is said of it.
+    orphans.keep();
     if files.is_empty() {
         return Ok(0);
     }
@@ -99,7 +115,13 @@ async fn write(
         operation,
         rows,
     };
-    let committed = parts.delta.commit(layout, files, request).await?;
+    let committed = match parts.delta.commit(layout, files, request).await {
+        Ok(committed) => committed,
+        Err(error) => {
+            orphans.give_up_after(&error);
+            return Err(error);
+        }
+    };
     Counters::add(&running.context.counters.rows, committed.rows);
     Ok(committed.rows)
 }

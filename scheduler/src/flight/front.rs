@@ -68,8 +68,8 @@ fn told(status: Status) -> Status {
     const MISSING: &str = "Unhandled Error: ";
     let text = status.message();
     match (status.code(), text.strip_suffix(UNSERVED)) {
-        (Code::Internal, _) if text.contains("Unable to decode Any value") => {
-            Status::new(Code::InvalidArgument, text)
+        (Code::Internal | Code::InvalidArgument | Code::Unknown, _) if is_undecodable(text) => {
+            failed(unreadable())
         }
         (Code::Unimplemented, Some(method)) if method.ends_with("substrait_plan") => {
             failed(Error::unsupported("Substrait plans are not supported").with_hint("Send SQL."))
@@ -86,6 +86,24 @@ fn told(status: Status) -> Status {
         },
         _ => status,
     }
+}
+
+/// Whether arrow-flight says, in the words of its code, that a message cannot be decoded.
+fn is_undecodable(text: &str) -> bool {
+    !text.contains("SQLSTATE")
+        && [
+            "Unable to decode",
+            "DecodeError",
+            "ParseError",
+            "failed to decode",
+        ]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
+fn unreadable() -> Error {
+    Error::new(SqlState::InvalidParameterValue, "the command cannot be read")
+        .with_detail("It is no message of Flight SQL, or it was cut off.")
 }
 
 fn no_command() -> Error {
@@ -235,8 +253,19 @@ mod tests {
             Code::InvalidArgument,
             "not even a command did (SQLSTATE 22023)",
         );
-        let undecodable = "Unable to decode Any value: delimited length exceeded";
-        check(Status::internal(undecodable), Code::InvalidArgument, undecodable);
+        for undecodable in [
+            Status::internal("Unable to decode Any value: delimited length exceeded"),
+            Status::internal("ParseError(\"Unable to decode Any value: buffer underflow\")"),
+            Status::invalid_argument(
+                "DecodeError { description: BufferUnderflow, stack: [(\"Any\", \"value\")] }",
+            ),
+        ] {
+            check(
+                undecodable,
+                Code::InvalidArgument,
+                "the command cannot be read (SQLSTATE 22023)",
+            );
+        }
         check(Status::not_found("as it was"), Code::NotFound, "as it was");
     }
 }

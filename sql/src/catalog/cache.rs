@@ -242,6 +242,16 @@ impl Invalidations {
         keys.into_iter().map(str::to_owned).collect()
     }
 
+    /// Those that came before any that is known here.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.last - self.kept.len() as u64
+    }
+
+    /// Counts so many that came before those that are known here.
+    pub(super) fn forget(&mut self, before: u64) {
+        self.last += before;
+    }
+
     fn push(&mut self, def: InvalidationDef) {
         self.last += 1;
         self.kept.push_back(Arc::new(def));

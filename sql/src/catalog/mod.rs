@@ -7,12 +7,14 @@
 pub mod builtin;
 mod cache;
 mod compare;
+mod history;
 mod model;
 mod object;
 mod op;
 mod principals;
 mod record;
 mod shard_map;
+mod snapshot;
 mod store;
 mod temporary;
 
@@ -20,6 +22,7 @@ pub use cache::{
     CacheLayer, CacheLayerRow, EVERYTHING, INVALIDATIONS_KEPT, Invalidation, InvalidationDef, Invalidations,
     Layer,
 };
+pub use history::{Findings, History};
 pub use model::{CATALOG_NAME, Catalog, INFORMATION_SCHEMA, PUBLIC_SCHEMA, SYSTEM_SCHEMA, TEMPORARY_SCHEMA};
 pub use object::{
     ExternalDef, ExternalFormat, Identity, LiveDef, Meant, Object, ObjectKind, ObjectName, TableDef, ViewDef,
@@ -29,7 +32,7 @@ pub use op::{Alteration, CacheOp, Op, PrincipalOp};
 pub use principals::{
     ADMIN, PUBLIC, PasswordHash, Principals, Privilege, Privileges, Scope, TokenDef, UserDef,
 };
-pub use record::{Change, FORMAT, Record};
+pub use record::{Change, FORMAT, Record, Snapshot};
 pub use shard_map::{DEFAULT_SHARDS, SHARD_MAPS, default_shard_map};
 pub use store::{Applied, CatalogStore};
 pub use temporary::Temporary;

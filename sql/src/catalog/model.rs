@@ -154,25 +154,50 @@ impl Catalog {
         &self.cache.invalidations
     }
 
+    /// The schemas that objects are in.
+    pub(super) fn named_schemas(&self) -> impl Iterator<Item = &str> {
+        self.schemas.keys().map(String::as_str)
+    }
+
+    /// Counts invalidations that came before those that are known.
+    pub(super) fn forget_invalidations(&mut self, before: u64) {
+        Arc::make_mut(&mut self.cache).invalidations.forget(before);
+    }
+
     /// An error unless the schema is there.
     pub fn check_schema(&self, schema: &str, position: Option<Position>) -> Result<()> {
-        if self.has_schema(schema) {
-            return Ok(());
+        match self.has_schema(schema) {
+            true => Ok(()),
+            false => Err(self.unknown_schema(schema, position, |_| true)),
         }
+    }
+
+    /// Says that a schema is not there, and names no other than those that are seen.
+    pub(crate) fn unknown_schema(
+        &self,
+        schema: &str,
+        position: Option<Position>,
+        sees: impl Fn(&str) -> bool,
+    ) -> Error {
         let mut error = Error::new(
             SqlState::InvalidSchemaName,
             format!("schema \"{schema}\" does not exist"),
         );
-        if let Some(near) = nearest(schema, self.schemas()) {
+        let known = self
+            .schemas()
+            .into_iter()
+            .filter(|known| sees(known) && *known != schema);
+        if let Some(near) = nearest(schema, known) {
             error = error.with_hint(format!("Did you mean \"{near}\"?"));
         }
-        if let Some(position) = position {
-            error = error.with_position(position);
+        match position {
+            Some(position) => error.with_position(position),
+            None => error,
         }
-        Err(error)
     }
 
-    fn unknown(&self, name: &ObjectName, schema: &str, sees: impl Fn(&Object) -> bool) -> Error {
+    /// Says that an object is not there, and names no others than those that are seen.
+    pub(crate) fn unknown(&self, name: &ObjectName, schema: &str, sees: impl Fn(&Object) -> bool) -> Error {
         let error = name.error(
             SqlState::UndefinedTable,
             format!("table or view \"{name}\" does not exist"),

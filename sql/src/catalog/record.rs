@@ -159,3 +159,12 @@ impl Record {
         serde_json::from_slice(bytes).map_err(damaged)
     }
 }
+
+/// The catalog at one version, as the facts that make it of an empty one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Snapshot<R> {
+    /// How many invalidations there were before those of the record.
+    pub invalidations: u64,
+    /// A [`Record`]. Read as text at first, as it may be of a newer form.
+    pub record: R,
+}

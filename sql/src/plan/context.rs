@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
-use watershed_core::error::Result;
+use watershed_core::error::{Error, Position, Result};
 use watershed_core::settings::Settings;
 
 use super::{Parameters, Scans};
@@ -38,10 +38,38 @@ pub struct PlanContext<'a> {
 }
 
 impl PlanContext<'_> {
-    /// The object that a name of the statement means. An error names no object that its reader may not know of.
+    /// The object that a name of the statement means. One that its reader may not know of is as one that is not there, and no
+    /// error names it. What a view reads is the view's affair.
     pub(super) fn resolve(&self, name: &ObjectName, schema: &str) -> Result<Object> {
-        self.catalog
-            .resolve_among(name, schema, |object| self.access.sees(object))
+        let sees = |object: &Object| self.access.sees(object);
+        if self.noted.is_none() {
+            return self.catalog.resolve_among(name, schema, sees);
+        }
+        self.check_schema(name.schema_or(schema), name.position)?;
+        match self.catalog.find(name, schema).filter(|object| sees(object)) {
+            Some(object) => Ok(object.clone()),
+            None => {
+                let error = self.catalog.unknown(name, name.schema_or(schema), sees);
+                Err(self.or_hidden(error))
+            }
+        }
+    }
+
+    /// An error unless the schema is there, and may be known of.
+    pub(super) fn check_schema(&self, schema: &str, position: Option<Position>) -> Result<()> {
+        let sees = |schema: &str| self.access.sees_schema(schema);
+        if self.catalog.has_schema(schema) && sees(schema) {
+            return Ok(());
+        }
+        let error = self.catalog.unknown_schema(schema, position, sees);
+        Err(self.or_hidden(error))
+    }
+
+    fn or_hidden(&self, error: Error) -> Error {
+        match self.access.is_admin() {
+            true => error,
+            false => error.with_detail("It does not exist, or you have no privilege on it."),
+        }
     }
 
     pub(super) fn note(&self, need: Need) {

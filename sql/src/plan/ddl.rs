@@ -10,7 +10,10 @@ use watershed_storage::layout::{
 
 use super::names::Names;
 use super::{Plan, PlanContext, generated, insert, parameters, query};
-use crate::catalog::{ExternalDef, Meant, Object, ObjectName, Op, ShardMapChoice, builtin_form, settle};
+use crate::authorize::Need;
+use crate::catalog::{
+    ExternalDef, Meant, Object, ObjectName, Op, Privilege, Scope, ShardMapChoice, builtin_form, settle,
+};
 use crate::dialect::{CreateExternalTable, CreateTable, Statement};
 
 pub(super) async fn create_table(table: CreateTable, context: &PlanContext<'_>) -> Result<Plan> {
@@ -29,8 +32,11 @@ pub(super) async fn create_table_as(
     source: Box<Query>,
     context: &PlanContext<'_>,
 ) -> Result<Plan> {
-    let names = Names::load(&*source, context.current_schema, context, &[]).await?;
     let schema = table.name.schema_or(context.current_schema).to_owned();
+    context.check_schema(&schema, table.name.position)?;
+    // An error about what is there is for those who may make something there.
+    context.note(Need::Privilege(Privilege::Create, Scope::schema(&schema)));
+    let names = Names::load(&*source, context.current_schema, context, &[]).await?;
     let plan = parameters::plan(&source, &[], context, |source, planner| {
         query::temporal(query::to_plan(source, &names, planner)?, context)
     })?;
@@ -75,7 +81,6 @@ pub(super) async fn create_table_as(
             )
             .with_hint("Write IF NOT EXISTS to go on, or drop it first."));
     }
-    context.catalog.check_schema(&schema, table.name.position)?;
     let input = insert::assign(plan, &places, &layout.columns, &names, context)?;
     let input = query::typed(input, context)?;
     let op = operation(table, layout.clone(), context);

@@ -13,7 +13,7 @@ use watershed_storage::layout::Column;
 use super::names::Names;
 use super::{Plan, PlanContext, ddl, insert, query};
 use crate::authorize::Need;
-use crate::catalog::{Object, ObjectName, Privilege};
+use crate::catalog::{Object, ObjectName, Privilege, Scope};
 use crate::dialect::CreateTable;
 
 /// What to do with the table that rows are ingested into.
@@ -43,7 +43,18 @@ pub fn ingest(ingest: &Ingest, rows: Arc<dyn TableProvider>, context: &PlanConte
     let source = LogicalPlanBuilder::scan("rows", rows, None)
         .and_then(LogicalPlanBuilder::build)
         .map_err(from_datafusion)?;
-    let there = context.catalog.find(&ingest.table, context.current_schema);
+    let name = &ingest.table;
+    let there = context.catalog.find(name, context.current_schema);
+    // An error about what is there is for those who may make something there.
+    let makes = !matches!(
+        (ingest.mode, there),
+        (IngestMode::Append, _) | (IngestMode::CreateOrAppend, Some(_))
+    );
+    if makes {
+        let schema = name.schema_or(context.current_schema);
+        context.check_schema(schema, name.position)?;
+        context.note(Need::Privilege(Privilege::Create, Scope::schema(schema)));
+    }
     match (ingest.mode, there) {
         (IngestMode::Append, _) | (IngestMode::CreateOrAppend, Some(_)) => {
             append(&ingest.table, source, context)
@@ -88,9 +99,7 @@ fn append(name: &ObjectName, source: LogicalPlan, context: &PlanContext<'_>) -> 
 
 fn create(ingest: &Ingest, source: LogicalPlan, context: &PlanContext<'_>) -> Result<Plan> {
     let name = &ingest.table;
-    context
-        .catalog
-        .check_schema(name.schema_or(context.current_schema), name.position)?;
+    context.check_schema(name.schema_or(context.current_schema), name.position)?;
     let table = CreateTable {
         name: name.clone(),
         if_not_exists: false,

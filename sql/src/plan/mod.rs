@@ -36,6 +36,7 @@ mod session;
 mod session_words;
 mod set_operations;
 mod show;
+mod size;
 mod subquery;
 mod syntax;
 mod temporal;

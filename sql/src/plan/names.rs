@@ -22,7 +22,7 @@ use super::json::Json;
 use super::power::Power;
 use super::scans::Scans;
 use super::types::Types;
-use super::{PlanContext, information_schema, now, query, scopes, session_words, temporal, views};
+use super::{PlanContext, information_schema, now, query, scopes, session_words, size, temporal, views};
 use crate::authorize::{Need, validate};
 use crate::catalog::{
     CATALOG_NAME, ExternalDef, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
@@ -78,7 +78,12 @@ impl<'a> Names<'a> {
         expanding: Expanding<'_>,
     ) -> Result<Self> {
         let mut names = Self::none(context);
-        note(&scopes::tables(node), schema, context);
+        let reads = scopes::reads(node);
+        // DataFusion's planner itself walks plans with the subqueries in them.
+        if reads.expanded > size::PLAN_LIMIT {
+            return Err(size::too_large());
+        }
+        note(&reads.tables, schema, context);
         for name in relations(node) {
             let files = definition(&name);
             let Ok(name) = read_name(&name) else {
@@ -135,7 +140,10 @@ pub(super) fn common_names(node: &impl Visit) -> Vec<String> {
 /// not a common table expression after all.
 fn note(names: &[ObjectName], schema: &str, context: &PlanContext<'_>) {
     for name in names {
-        if let Some(object) = context.catalog.find(name, schema) {
+        // One that may not be known of is as one that is not there.
+        if let Some(object) = context.catalog.find(name, schema)
+            && context.access.sees(object)
+        {
             context.note(Need::on(Privilege::Select, object));
         }
     }
@@ -222,6 +230,7 @@ pub(super) async fn expand(
                 None => told,
             }
         })?;
+    context.scans.expand(&plan)?;
     let plan = query::rename(plan, &def.columns)?;
     if temporary {
         return Ok(plan);

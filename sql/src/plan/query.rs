@@ -19,7 +19,7 @@ use watershed_storage::error::from_datafusion;
 use super::names::{self, Expanding, Names};
 use super::{
     PlanContext, arrays, distinct_names, error, groupings, macros, numerals, parameters, patterns,
-    registered, set_operations, subquery, syntax, temporal, totals, units, values, wide,
+    registered, set_operations, size, subquery, syntax, temporal, totals, units, values, wide,
 };
 use crate::catalog::Object;
 use crate::dialect::with_room;
@@ -137,6 +137,7 @@ fn to_logical(
         let planned = planner_of(names).sql_statement_to_plan_with_context(marked, &mut planner.clone());
         // What is wrong with a query is said of the query itself.
         if let Ok(plan) = planned
+            && size::check(&plan).is_ok()
             && let Some(plan) = wide::with_columns(plan)?
         {
             return registered::rewrite(values::retype(plan)?, names);
@@ -144,6 +145,7 @@ fn to_logical(
     }
     let statement = ast::Statement::Query(query);
     let plan = planner_of(names).sql_statement_to_plan_with_context(statement, planner)?;
+    size::check(&plan)?;
     registered::rewrite(values::retype(plan)?, names)
 }
 
@@ -169,6 +171,7 @@ pub(super) fn temporal(plan: LogicalPlan, context: &PlanContext<'_>) -> Result<L
         set_operations::rewrite(plan)
             .and_then(totals::rewrite)
             .and_then(|plan| subquery::rewrite(plan, context.state))
+            .and_then(|plan| size::check(&plan).map(|_| plan))
             .and_then(groupings::rewrite)
             .and_then(|plan| temporal::rewrite(plan, context.settings.time_zone()))
             .map_err(from_datafusion)

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::{MemTable, source_as_provider};
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use watershed_core::error::{Error, Result};
 use watershed_storage::error::from_datafusion;
 
+use super::size;
 use crate::authorize::Need;
 use crate::catalog::{Identity, Object, Privilege, Scope, TEMPORARY_SCHEMA, ViewDef};
 
@@ -24,6 +25,8 @@ use crate::catalog::{Identity, Object, Privilege, Scope, TEMPORARY_SCHEMA, ViewD
 pub struct Scans {
     known: Mutex<HashMap<usize, Known>>,
     personal: AtomicBool,
+    /// The nodes of the views that the statement's names have been expanded to.
+    expanded: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -80,6 +83,16 @@ impl Scans {
             object,
         };
         self.known.lock().insert(address(source), known);
+    }
+
+    /// Counts the plan of a view. Two views that read the same two below them, and so on, are expanded once per path.
+    pub(super) fn expand(&self, plan: &LogicalPlan) -> Result<()> {
+        let nodes = size::check(plan).map_err(from_datafusion)?;
+        let before = self.expanded.fetch_add(nodes, Ordering::Relaxed);
+        match before.saturating_add(nodes) > size::VIEWS_LIMIT {
+            true => Err(size::too_large()),
+            false => Ok(()),
+        }
     }
 
     /// Says that the rows depend on who the user is.

@@ -11,34 +11,59 @@ use sqlparser::ast::{self, Query, Visit, Visitor};
 use crate::catalog::ObjectName;
 use crate::dialect::{folded, read_name, with_room};
 
-/// The tables that a part of a statement names, each as often as it is named.
-pub(super) fn tables(node: &impl Visit) -> Vec<ObjectName> {
+/// What a part of a statement reads.
+#[derive(Default)]
+pub(super) struct Reads {
+    /// The tables that it names, each as often as it is named.
+    pub(super) tables: Vec<ObjectName>,
+    /// How often it reads relations once each reader of a common table expression has a copy of its own. Of a common table
+    /// expression that reads more than the rest, it is how often that does: it is planned, too, if nobody reads it.
+    pub(super) expanded: usize,
+}
+
+/// What a part of a statement reads.
+pub(super) fn reads(node: &impl Visit) -> Reads {
     let mut scopes = Scopes::default();
     let walked = with_room(|| node.visit(&mut scopes));
     debug_assert!(walked.is_continue(), "the visitor never breaks");
-    scopes.tables
+    scopes.reads.expanded = scopes.reads.expanded.max(scopes.largest);
+    scopes.reads
 }
 
 #[derive(Default)]
 struct Scopes {
     /// The queries around the present place, outermost first.
     open: Vec<Scope>,
-    tables: Vec<ObjectName>,
+    reads: Reads,
+    /// How often one common table expression reads relations, at most.
+    largest: usize,
 }
 
-/// A query's common table expressions: name and address, which tells when it is entered.
+/// A query's common table expressions.
 struct Scope {
-    common: Vec<(String, *const Query)>,
+    common: Vec<Common>,
     /// Those that are seen from the present place: the first so many.
     seen: usize,
+    /// How often the query itself reads relations.
+    expanded: usize,
+}
+
+/// A common table expression.
+struct Common {
+    name: String,
+    /// Its address tells when it is entered.
+    query: *const Query,
+    expanded: usize,
 }
 
 impl Scopes {
-    fn sees(&self, name: &str) -> bool {
+    /// The common table expression that a name means here.
+    fn common(&self, name: &str) -> Option<&Common> {
         self.open
             .iter()
-            .flat_map(|scope| scope.common.iter().take(scope.seen))
-            .any(|(common, _)| common == name)
+            .rev()
+            .flat_map(|scope| scope.common.iter().take(scope.seen).rev())
+            .find(|common| common.name == name)
     }
 
     /// The place of a query among its parent's common table expressions, if it is one.
@@ -47,7 +72,15 @@ impl Scopes {
         parent
             .common
             .iter()
-            .position(|(_, address)| std::ptr::eq(*address, query))
+            .position(|common| std::ptr::eq(common.query, query))
+    }
+
+    fn add(&mut self, expanded: usize) {
+        let sum = match self.open.last_mut() {
+            Some(scope) => &mut scope.expanded,
+            None => &mut self.reads.expanded,
+        };
+        *sum = sum.saturating_add(expanded);
     }
 }
 
@@ -62,29 +95,49 @@ impl Visitor for Scopes {
         }
         let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
         let common: Vec<_> = ctes
-            .map(|cte| (folded(&cte.alias.name), &raw const *cte.query))
+            .map(|cte| Common {
+                name: folded(&cte.alias.name),
+                query: &raw const *cte.query,
+                expanded: 0,
+            })
             .collect();
         // Without any, its body sees what is around it alone.
-        self.open.push(Scope { common, seen: 0 });
+        self.open.push(Scope {
+            common,
+            seen: 0,
+            expanded: 0,
+        });
         ControlFlow::Continue(())
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        self.open.pop();
+        let expanded = self.open.pop().map_or(0, |scope| scope.expanded);
         // Its body comes after the last of them.
-        if let Some(place) = self.place(query)
+        let place = self.place(query);
+        if let Some(place) = place
             && let Some(parent) = self.open.last_mut()
         {
             parent.seen = place + 1;
+            if let Some(common) = parent.common.get_mut(place) {
+                common.expanded = expanded;
+            }
+            self.largest = self.largest.max(expanded);
+        } else {
+            self.add(expanded);
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_relation(&mut self, name: &ast::ObjectName) -> ControlFlow<()> {
-        if let Ok(name) = read_name(name)
-            && !(name.schema.is_none() && self.sees(&name.name))
-        {
-            self.tables.push(name);
+        let Ok(name) = read_name(name) else {
+            self.add(1);
+            return ControlFlow::Continue(());
+        };
+        let common = name.schema.is_none().then(|| self.common(&name.name)).flatten();
+        let expanded = common.map(|common| common.expanded);
+        self.add(expanded.unwrap_or_default().saturating_add(1));
+        if expanded.is_none() {
+            self.reads.tables.push(name);
         }
         ControlFlow::Continue(())
     }
@@ -99,7 +152,7 @@ mod tests {
     fn tables_and_common_table_expressions() {
         fn check(sql: &str, expected: &[&str]) {
             let query = parse_query(sql).unwrap();
-            let found: Vec<_> = tables(&*query).iter().map(ToString::to_string).collect();
+            let found: Vec<_> = reads(&*query).tables.iter().map(ToString::to_string).collect();
             assert_eq!(found, expected, "{sql}");
         }
         check("SELECT * FROM a JOIN s.b USING (x)", &["a", "s.b"]);
@@ -131,5 +184,32 @@ mod tests {
             "WITH RECURSIVE a AS (SELECT 1 UNION ALL SELECT * FROM a) SELECT * FROM a",
             &["a"],
         );
+    }
+
+    #[test]
+    fn reads_of_common_table_expressions_multiply() {
+        fn check(sql: &str, expected: usize) {
+            assert_eq!(reads(&*parse_query(sql).unwrap()).expanded, expected, "{sql}");
+        }
+        check("SELECT 1", 0);
+        check("SELECT * FROM a JOIN b USING (x) WHERE c IN (SELECT d FROM e)", 3);
+        check("WITH a AS (SELECT * FROM t, u) SELECT 1", 2);
+        check("WITH a AS (SELECT * FROM t, u) SELECT * FROM a", 3);
+        check(
+            "WITH a AS (SELECT * FROM t, u) SELECT * FROM a, (SELECT * FROM a) b",
+            6,
+        );
+        check(
+            "WITH a AS (SELECT * FROM t), b AS (SELECT * FROM a, a c) SELECT (SELECT max(x) FROM b) FROM b",
+            10,
+        );
+        let mut sql = "WITH c0 AS (SELECT 1 x)".to_owned();
+        for level in 1..200 {
+            let before = level - 1;
+            sql.push_str(&format!(
+                ", c{level} AS (SELECT x FROM c{before} UNION ALL SELECT x FROM c{before})"
+            ));
+        }
+        check(&format!("{sql} SELECT * FROM c199"), usize::MAX);
     }
 }

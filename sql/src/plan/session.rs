@@ -18,7 +18,7 @@ pub(super) fn plan(statement: Statement, context: &PlanContext<'_>) -> Result<Pl
             Ok(Plan::Set { name, value })
         }
         Statement::Use { schema } => {
-            context.catalog.check_schema(&schema, None)?;
+            context.check_schema(&schema, None)?;
             Ok(Plan::Use { schema })
         }
         Statement::Prepare { name, text } => Ok(Plan::Prepare { name, text }),

@@ -7,7 +7,7 @@ use watershed_core::settings::SETTINGS;
 use watershed_storage::layout::{ColumnType, JSON_TYPE, TYPE_METADATA};
 
 use super::rows::{self, Cell};
-use super::{Plan, PlanContext, information_schema, query, routines};
+use super::{Plan, PlanContext, information_schema, query, routines, views};
 use crate::authorize::Need;
 use crate::catalog::{CATALOG_NAME, Object, ObjectName, Scope};
 use crate::dialect::{Statement, parse_query, show_create};
@@ -17,7 +17,7 @@ pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Res
         Statement::ShowVariable { name } => variable(&name, context)?,
         Statement::ShowAll => all(context)?,
         Statement::ShowTables { schema, pattern } => tables(schema.as_deref(), pattern.as_deref(), context)?,
-        Statement::ShowViews { schema, pattern } => views(schema.as_deref(), pattern.as_deref(), context)?,
+        Statement::ShowViews { schema, pattern } => views_of(schema.as_deref(), pattern.as_deref(), context)?,
         Statement::ShowSchemas { pattern } => {
             let schemas = context.catalog.schemas().into_iter();
             let seen = schemas.filter(|schema| context.access.sees_schema(schema));
@@ -31,6 +31,11 @@ pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Res
         Statement::ShowCreate { table } => {
             let object = context.resolve(&table, context.current_schema)?;
             context.note(seen(&object));
+            if let Object::View(def) = &object
+                && !views::shows_text(def, context).await
+            {
+                return Err(views::hidden_text(def));
+            }
             let row = vec![object.name().into(), show_create(&object).into()];
             rows::plan("definition", &["name", "statement"], &[row])?
         }
@@ -75,7 +80,7 @@ fn all(context: &PlanContext<'_>) -> Result<LogicalPlan> {
 
 fn tables(schema: Option<&str>, pattern: Option<&str>, context: &PlanContext<'_>) -> Result<LogicalPlan> {
     let schema = schema.unwrap_or(context.current_schema);
-    context.catalog.check_schema(schema, None)?;
+    context.check_schema(schema, None)?;
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for (name, kind) in information_schema::tables_of(schema, context) {
         if pattern.is_none_or(|pattern| like(name, pattern)) {
@@ -85,9 +90,9 @@ fn tables(schema: Option<&str>, pattern: Option<&str>, context: &PlanContext<'_>
     rows::plan("tables", &["table_schema", "table_name", "table_type"], &rows)
 }
 
-fn views(schema: Option<&str>, pattern: Option<&str>, context: &PlanContext<'_>) -> Result<LogicalPlan> {
+fn views_of(schema: Option<&str>, pattern: Option<&str>, context: &PlanContext<'_>) -> Result<LogicalPlan> {
     let schema = schema.unwrap_or(context.current_schema);
-    context.catalog.check_schema(schema, None)?;
+    context.check_schema(schema, None)?;
     let rows: Vec<Vec<Cell>> = information_schema::tables_of(schema, context)
         .into_iter()
         .filter(|(name, kind)| *kind == "VIEW" && pattern.is_none_or(|pattern| like(name, pattern)))

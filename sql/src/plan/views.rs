@@ -5,15 +5,16 @@ use std::ops::ControlFlow;
 use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast::Query;
 use watershed_core::error::{Error, Result, SqlState};
+use watershed_storage::guard::Guard;
 
-use super::{Plan, PlanContext, names, parameters, query};
+use super::{Plan, PlanContext, Scans, names, parameters, query};
 use crate::authorize::{Access, validate};
 use crate::catalog::{ADMIN, Identity, ObjectName, Op, TEMPORARY_SCHEMA, ViewDef, ViewRead};
 use crate::dialect::{CreateView, read_name};
 
 pub(super) async fn create(view: CreateView, context: &PlanContext<'_>) -> Result<Plan> {
     let schema = view.name.schema_or(context.current_schema).to_owned();
-    context.catalog.check_schema(&schema, view.name.position)?;
+    context.check_schema(&schema, view.name.position)?;
     let context = &permanent(&view.name, &view.query, &schema, context)?;
     let (body, sql) = qualified(view.query, view.text, &schema, context)?;
     // A view that reads itself would be expanded for ever.
@@ -110,6 +111,34 @@ pub(super) fn check_reads(def: &ViewDef, plan: &LogicalPlan, context: &PlanConte
         }
     }
     Ok(())
+}
+
+/// Whether someone may see a view's text: its owner, and whoever may read what it reads. It says what the view leaves out.
+pub(super) async fn shows_text(def: &ViewDef, context: &PlanContext<'_>) -> bool {
+    let owns = |owner: &String| context.access.owns(owner);
+    if context.access.is_admin()
+        || def.builtin
+        || def.schema == TEMPORARY_SCHEMA
+        || def.owner.as_ref().is_some_and(owns)
+    {
+        return true;
+    }
+    let scans = Scans::default();
+    let context = PlanContext {
+        noted: None,
+        scans: &scans,
+        ..context.clone()
+    };
+    let plan = names::expand(def, &context, &[]).await;
+    plan.is_ok_and(|plan| !Guard::is(&plan))
+}
+
+pub(super) fn hidden_text(def: &ViewDef) -> Error {
+    Error::new(
+        SqlState::InsufficientPrivilege,
+        format!("permission denied: the text of view \"{}\"", def.name),
+    )
+    .with_hint("Its owner may see it, and whoever may read what it reads. DESCRIBE shows its columns.")
 }
 
 /// What a view is planned against: one that outlives the session does not read what ends with it.

@@ -5,7 +5,7 @@
 //! whether the statement is in.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use deltalake_core::DeltaTableError;
@@ -27,8 +27,11 @@ use super::folder::{CHECKPOINT_INTERVAL, TableFolder};
 const ROWS_KEY: &str = "watershed.rows";
 /// The key in a commit's info that names what the statement did.
 const OPERATION_KEY: &str = "watershed.operation";
-/// Tries of one commit against others that come between.
+/// Tries of one commit against others that come between, at least, and how long it is tried.
 const ATTEMPTS: u32 = 20;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Milliseconds between two tries, at most. Who waited longer for each try that is lost would lose to those who come new.
+const PAUSE_MAX: u64 = 32;
 /// Versions that are searched for a statement that was committed before.
 const VERSIONS_SEARCHED: u64 = 10_000;
 
@@ -98,6 +101,7 @@ pub(super) async fn commit_actions(
         Some(known) => folder.update(known).await?,
         None => folder.load(None).await?,
     };
+    let began = Instant::now();
     for attempt in 1.. {
         if let Some(done) = replay(folder, &state, &app_id, rows).await? {
             return Ok(done);
@@ -126,7 +130,7 @@ pub(super) async fn commit_actions(
         };
         // It may be in all the same.
         let failed = folder.failed("commit to", &error);
-        state = match folder.load(None).await {
+        state = match folder.update(state).await {
             Ok(state) => state,
             Err(unreadable) => {
                 tracing::warn!(%unreadable, "cannot tell whether a commit is in");
@@ -143,7 +147,7 @@ pub(super) async fn commit_actions(
         if !is_conflict(&error) {
             return Err(failed);
         }
-        if attempt >= ATTEMPTS {
+        if attempt >= ATTEMPTS && began.elapsed() >= PATIENCE {
             return Err(Error::new(
                 SqlState::SerializationFailure,
                 format!("others keep changing the table in {}", folder.url),
@@ -151,9 +155,11 @@ pub(super) async fn commit_actions(
             .with_detail(failed.detail().unwrap_or_default())
             .with_hint("Run the statement again."));
         }
-        // Whole milliseconds that differ from writer to writer.
-        let spread = u64::from(statement.as_uuid().as_bytes()[15]) % 16;
-        tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 5 + spread)).await;
+        // Whole milliseconds that differ from writer to writer, and from try to try.
+        let own = statement.as_uuid().as_bytes()[15];
+        let factor = u8::try_from(attempt % 64).unwrap_or_default();
+        let spread = own.wrapping_mul(2 * factor + 1);
+        tokio::time::sleep(Duration::from_millis(u64::from(spread) % PAUSE_MAX)).await;
     }
     Err(Error::internal("a commit was tried too often"))
 }

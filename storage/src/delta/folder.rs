@@ -20,6 +20,7 @@ use watershed_core::store::StoreRoot;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::layout::{SHARD_COLUMN, TableLayout};
+use crate::write::batch_prefix;
 
 use super::log_error::from_delta;
 
@@ -102,6 +103,36 @@ impl TableFolder {
             .try_for_each(|_| std::future::ready(Ok(())))
             .await
             .map_err(|error| crate::error::from_object_store(&error))
+    }
+
+    /// Removes the files of one batch.
+    pub(super) async fn remove_batch(&self, batch: &str) -> Result<usize> {
+        let prefix = batch_prefix(batch);
+        if prefix.is_empty() {
+            return Ok(0);
+        }
+        let prefix = format!("part-{prefix}");
+        let of_batch = |object: &object_store::ObjectMeta| {
+            let name = object.location.filename();
+            name.is_some_and(|name| name.starts_with(&prefix))
+        };
+        let places = self
+            .store
+            .list(None)
+            .try_filter(|object| std::future::ready(of_batch(object)))
+            .map_ok(|object| object.location);
+        let places: Vec<Path> = places
+            .try_collect()
+            .await
+            .map_err(|error| crate::error::from_object_store(&error))?;
+        let count = places.len();
+        let places = futures::stream::iter(places.into_iter().map(Ok)).boxed();
+        self.store
+            .delete_stream(places)
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await
+            .map_err(|error| crate::error::from_object_store(&error))?;
+        Ok(count)
     }
 
     /// Makes the first version. Where there is one, nothing is changed.

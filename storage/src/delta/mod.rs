@@ -116,6 +116,11 @@ impl DeltaStore {
         self.folder(layout).remove().await
     }
 
+    /// Removes the files of a write that is given up and was never committed. Gives how many there were.
+    pub async fn remove_batch(&self, layout: &TableLayout, batch: &str) -> Result<usize> {
+        self.folder(layout).remove_batch(batch).await
+    }
+
     fn folder(&self, layout: &TableLayout) -> TableFolder {
         TableFolder::managed(&self.root, layout)
     }

@@ -37,13 +37,20 @@ pub struct WriteTarget {
     pub layout: TableLayout,
     /// The table's folder, with a trailing slash. Its bucket is known to the executor's runtime.
     pub table_url: String,
+    /// Stands in the names of its files, so that those of a write that has failed are found.
+    #[serde(default)]
+    pub batch: String,
 }
 
 impl WriteTarget {
     /// The table's folder below `root`.
     pub fn new(layout: TableLayout, root: &StoreRoot) -> CoreResult<Self> {
         let table_url = root.folder_url(&layout.folder())?.into();
-        Ok(Self { layout, table_url })
+        Ok(Self {
+            layout,
+            table_url,
+            batch: uuid::Uuid::now_v7().simple().to_string(),
+        })
     }
 }
 
@@ -136,7 +143,7 @@ impl ExecutionPlan for ShardWriteExec {
         let memory = MemoryConsumer::new(format!("ShardWriteExec[{partition}]"))
             .with_can_spill(true)
             .register(context.memory_pool());
-        let run = Run::new(&self.target.layout, store, table, memory).map_err(into_datafusion)?;
+        let run = Run::new(&self.target, store, table, memory).map_err(into_datafusion)?;
         let metrics = Metrics {
             elapsed: MetricBuilder::new(&self.metrics).elapsed_compute(partition),
             rows: MetricBuilder::new(&self.metrics).counter("rows_written", partition),
@@ -159,8 +166,8 @@ struct Metrics {
     bytes: Count,
 }
 
-/// Writes all of `input`. On an error what is not complete is given up; what is complete is an orphan
-/// that no log names.
+/// Writes all of `input`. On an error what is not complete is given up; what is complete is removed by whoever gives up
+/// the statement, as it may have been written by any process.
 async fn write(mut run: Run, mut input: SendableRecordBatchStream, metrics: Metrics) -> Result<RecordBatch> {
     let written = async {
         while let Some(batch) = input.try_next().await? {

@@ -11,5 +11,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use open::batch_prefix;
+
 pub use exec::{ShardWriteExec, WriteTarget};
 pub use file::{SHARD_SPEC_TAG, WrittenFile, written_files};

@@ -34,10 +34,20 @@ pub(super) struct FileFormat {
     pub(super) schema: SchemaRef,
     properties: WriterPropertiesPtr,
     tags: BTreeMap<String, String>,
+    /// What the names of the files begin with.
+    prefix: String,
+}
+
+/// What the names of the files of a batch begin with, after `part-`.
+pub(crate) fn batch_prefix(batch: &str) -> String {
+    match batch {
+        "" => String::new(),
+        batch => format!("{batch}-"),
+    }
 }
 
 impl FileFormat {
-    pub(super) fn new(layout: &TableLayout) -> Result<Self> {
+    pub(super) fn new(layout: &TableLayout, batch: &str) -> Result<Self> {
         let schema = layout.file_schema();
         let zstd = ZstdLevel::try_new(1).map_err(parquet_error)?;
         let mut properties = WriterProperties::builder()
@@ -84,6 +94,7 @@ impl FileFormat {
                 .iter()
                 .map(|sharding| (SHARD_SPEC_TAG.to_owned(), sharding.spec()))
                 .collect(),
+            prefix: batch_prefix(batch),
         })
     }
 }
@@ -106,7 +117,7 @@ impl OpenFile {
         partition_values: BTreeMap<String, Option<String>>,
     ) -> Result<Self> {
         let mut parts = folder;
-        parts.push(format!("part-{}.parquet", uuid::Uuid::now_v7()));
+        parts.push(format!("part-{}{}.parquet", format.prefix, uuid::Uuid::now_v7()));
         let location = parts
             .iter()
             .fold(table.clone(), |path, part| path.join(part.as_str()));

@@ -15,13 +15,12 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use watershed_core::error::{Error, Result};
 
-use crate::error::from_datafusion;
-use crate::layout::TableLayout;
-
 use super::check::RowCheck;
+use super::exec::WriteTarget;
 use super::file::WrittenFile;
 use super::open::{FileFormat, OpenFile, ROW_GROUP_ROWS};
 use super::partition::{Bucket, Partitioner};
+use crate::error::from_datafusion;
 
 /// Bytes of rows in a run, at most.
 const RUN_BYTES: usize = 256 << 20;
@@ -65,11 +64,12 @@ struct Opened {
 
 impl Run {
     pub(super) fn new(
-        layout: &TableLayout,
+        target: &WriteTarget,
         store: Arc<dyn ObjectStore>,
         table: Path,
         memory: MemoryReservation,
     ) -> Result<Self> {
+        let layout = &target.layout;
         let schema = layout.arrow_schema();
         let places = |names: &mut dyn Iterator<Item = &String>| {
             names
@@ -77,7 +77,7 @@ impl Run {
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|error| Error::internal(error.to_string()))
         };
-        let format = FileFormat::new(layout)?;
+        let format = FileFormat::new(layout, &target.batch)?;
         Ok(Self {
             check: RowCheck::new(layout),
             partitioner: Partitioner::new(layout)?,

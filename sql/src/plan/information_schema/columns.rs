@@ -8,7 +8,7 @@ use crate::catalog::{CATALOG_NAME, Object};
 use crate::plan::names::Expanding;
 use crate::plan::rows::Cell;
 use crate::plan::show::{type_of, yes_no};
-use crate::plan::{PlanContext, query};
+use crate::plan::{PlanContext, Scans, query};
 
 pub(super) const NAMES: [&str; 21] = [
     "table_catalog",
@@ -67,6 +67,12 @@ pub(super) async fn rows(context: &PlanContext<'_>, expanding: Expanding<'_>) ->
         }
         // A view whose tables are gone, or files that cannot be read, have no columns to show; that
         // is no reason to refuse those of all others.
+        // Each view has the limits of a statement of its own.
+        let scans = Scans::default();
+        let context = &PlanContext {
+            scans: &scans,
+            ..context.clone()
+        };
         let Ok(schema) = query::schema_of(object, context, expanding).await else {
             continue;
         };

@@ -10,7 +10,7 @@ use watershed_core::error::{Result, SqlState, nearest};
 use super::names::Expanding;
 use super::rows::{self, Cell};
 use super::show::yes_no;
-use super::{PlanContext, routines};
+use super::{PlanContext, routines, views};
 use crate::catalog::{CATALOG_NAME, INFORMATION_SCHEMA, Object, ObjectKind, ObjectName};
 
 /// Its tables, each with its columns.
@@ -119,7 +119,7 @@ pub(super) async fn provider(
         "schemata" => schema_rows(context),
         "table_constraints" => keys::constraint_rows(context),
         "tables" => table_rows(context),
-        _ => view_rows(context),
+        _ => view_rows(context).await,
     };
     rows::provider(columns, &rows)
 }
@@ -184,22 +184,23 @@ fn table_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
     rows
 }
 
-fn view_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
-    context
-        .catalog
-        .all_objects()
-        .filter(|object| context.access.sees(object))
-        .filter_map(|object| match object {
-            Object::View(def) => Some(vec![
-                CATALOG_NAME.into(),
-                def.schema.as_str().into(),
-                def.name.as_str().into(),
-                def.sql.as_str().into(),
-                "NONE".into(),
-                "NO".into(),
-                "NO".into(),
-            ]),
-            Object::Table(_) | Object::External(_) | Object::Live(_) => None,
-        })
-        .collect()
+async fn view_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for object in context.catalog.all_objects() {
+        let Object::View(def) = object else { continue };
+        if !context.access.sees(object) {
+            continue;
+        }
+        let text = views::shows_text(def, context).await.then(|| def.sql.clone());
+        rows.push(vec![
+            CATALOG_NAME.into(),
+            def.schema.as_str().into(),
+            def.name.as_str().into(),
+            text.into(),
+            "NONE".into(),
+            "NO".into(),
+            "NO".into(),
+        ]);
+    }
+    rows
 }

@@ -102,7 +102,10 @@ async fn what_is_refused() {
 #[tokio::test]
 async fn what_they_need() {
     let mut fixture = Fixture::new().await;
-    fixture.all(&["CREATE USER ada"]).await;
+    // She knows of the table.
+    fixture
+        .all(&["CREATE USER ada", "GRANT INSERT ON cache_layers TO ada"])
+        .await;
     fixture.user = Some("ada".to_owned());
     let statements = [
         ("DELETE", "DELETE FROM cache_layers"),
@@ -132,7 +135,7 @@ async fn what_they_need() {
     fixture
         .refused(
             "DELETE FROM cache_layers WHERE ttl_seconds = (SELECT count(*) FROM cdn_logs)",
-            "42501",
+            "42P01",
         )
         .await;
 }

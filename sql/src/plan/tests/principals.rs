@@ -35,6 +35,17 @@ pub(super) fn stored(credential: Credential) -> Op {
     })
 }
 
+/// It is not allowed, or is about what whoever asks may not know of.
+#[track_caller]
+fn assert_refused(sql: &str, error: &watershed_core::Error) {
+    let code = error.code().as_str();
+    assert!(["42501", "42P01", "3F000"].contains(&code), "{sql}: {error:?}");
+    let hidden = error
+        .detail()
+        .is_some_and(|detail| detail.contains("you have no privilege on it"));
+    assert_eq!(code != "42501", hidden, "{sql}: {error:?}");
+}
+
 impl Fixture {
     fn becomes(&mut self, user: &str) {
         self.user = (user != "tester").then(|| user.to_owned());
@@ -240,7 +251,7 @@ async fn what_others_may_do() {
         ),
     ] {
         let error = allowed("", sql).await.expect_err(sql);
-        assert_eq!(error.code().as_str(), "42501", "{sql}: {error:?}");
+        assert_refused(sql, &error);
         allowed(grant, sql)
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
@@ -297,14 +308,25 @@ async fn what_needs_no_privilege_and_what_none_gives() {
         "REVOKE SELECT ON secret FROM ada",
     ] {
         let error = fixture.plan(sql).await.expect_err(sql);
-        assert_eq!(error.code().as_str(), "42501", "{sql}: {error:?}");
+        assert_refused(sql, &error);
     }
+    // With no privilege on it, it is as one that is not there; with another one, what is needed is said.
+    let error = fixture.refused("SELECT * FROM secret", "42P01").await;
+    let absent = fixture.refused("SELECT * FROM absent", "42P01").await;
+    assert_eq!(error.message().replace("secret", "absent"), absent.message());
+    assert_eq!((error.hint(), error.detail()), (absent.hint(), absent.detail()));
+    fixture.becomes("tester");
+    fixture.all(&["GRANT INSERT ON secret TO ada"]).await;
+    fixture.becomes("ada");
     let error = fixture.refused("SELECT * FROM secret", "42501").await;
     assert_eq!(error.message(), "permission denied: SELECT on \"public.secret\"");
     assert_eq!(
         error.hint(),
         Some("A member of role admin can GRANT SELECT ON public.secret TO ada.")
     );
+    fixture.becomes("tester");
+    fixture.all(&["REVOKE INSERT ON secret FROM ada"]).await;
+    fixture.becomes("ada");
     fixture
         .check("SELECT current_user, session_user", &["ada|ada"])
         .await;
@@ -413,7 +435,7 @@ async fn grants_go_with_what_they_are_on() {
     assert!(access.is_admin());
     fixture.all(&["CREATE USER bob"]).await;
     fixture.becomes("bob");
-    fixture.refused("SELECT * FROM system.executors", "42501").await;
+    fixture.refused("SELECT * FROM system.executors", "42P01").await;
     let scope = Scope::object("system", "settings");
     let access = crate::authorize::Access::of(&fixture.store.current().principals, "bob").unwrap();
     assert!(access.allows(crate::catalog::Privilege::Select, &scope));
