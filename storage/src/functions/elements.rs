@@ -5,6 +5,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
+use datafusion::common::Result;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 
 use crate::numbers::common_type;
 
@@ -34,7 +37,7 @@ const FUNCTIONS: &[(&str, &[Argument])] = &[
 ];
 
 /// Whether a function is one of them.
-pub(super) fn is_over_elements(name: &str) -> bool {
+pub fn is_over_elements(name: &str) -> bool {
     arguments(name).is_some()
 }
 
@@ -43,8 +46,19 @@ fn arguments(name: &str) -> Option<&'static [Argument]> {
     Some(found.1)
 }
 
+/// The types that arguments are cast to: those here, or those of the function.
+pub(super) fn coerced_or_as(function: &ScalarUDF, given: &[DataType]) -> Result<Vec<DataType>> {
+    if let Some(types) = coerced(function.name(), given) {
+        return Ok(types);
+    }
+    let field = |kind: &DataType| Arc::new(Field::new("argument", kind.clone(), true));
+    let fields: Vec<_> = given.iter().map(field).collect();
+    let coerced = fields_with_udf(&fields, function)?;
+    Ok(coerced.iter().map(|field| field.data_type().clone()).collect())
+}
+
 /// The types that arguments are cast to. None where DataFusion has its own.
-pub(super) fn coerced(name: &str, given: &[DataType]) -> Option<Vec<DataType>> {
+fn coerced(name: &str, given: &[DataType]) -> Option<Vec<DataType>> {
     let arguments = arguments(name)?;
     if given.len() > arguments.len() {
         return None;

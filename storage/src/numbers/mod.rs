@@ -26,7 +26,7 @@ mod one_float;
 mod rounding;
 mod total;
 mod types;
-mod unions;
+mod united;
 mod units;
 mod whole;
 mod within;
@@ -52,7 +52,7 @@ pub(crate) use constants::constant;
 pub use counts::row_number;
 pub use instants::nearest_micros;
 pub(crate) use kinds::common_type;
-pub use unions::with_united_numbers;
+pub use united::{with_united_results, with_united_types};
 pub use units::with_exact_units;
 
 /// The builder with the rules: types before DataFusion's coercion, all else after it.

@@ -57,7 +57,7 @@ pub(super) const RENAMED: [(&str, &str); 50] = [
 ];
 
 /// Functions that are expressions over their arguments, `$1` to the last.
-pub(super) const TEMPLATES: [(&str, usize, &str); 63] = [
+pub(super) const TEMPLATES: [(&str, usize, &str); 66] = [
     ("array_reverse_sort", 1, "array_sort($1, 'DESC', 'NULLS LAST')"),
     ("array_sort", 1, "array_sort($1, 'ASC', 'NULLS LAST')"),
     ("array_sort", 2, "array_sort($1, $2, 'NULLS LAST')"),
@@ -83,6 +83,7 @@ pub(super) const TEMPLATES: [(&str, usize, &str); 63] = [
     ("if", 2, "CASE WHEN $1 THEN $2 END"),
     ("if", 3, "CASE WHEN $1 THEN $2 ELSE $3 END"),
     ("iff", 3, "CASE WHEN $1 THEN $2 ELSE $3 END"),
+    ("ifnull", 2, "coalesce($1, $2)"),
     ("isfinite", 1, "(abs($1) < CAST('Infinity' AS DOUBLE))"),
     ("isinf", 1, "(abs($1) = CAST('Infinity' AS DOUBLE))"),
     ("isnull", 1, "($1 IS NULL)"),
@@ -93,6 +94,8 @@ pub(super) const TEMPLATES: [(&str, usize, &str); 63] = [
     ("locate", 2, "strpos($2, $1)"),
     ("max_if", 2, "max(CASE WHEN $2 THEN $1 END)"),
     ("min_if", 2, "min(CASE WHEN $2 THEN $1 END)"),
+    ("nvl", 2, "coalesce($1, $2)"),
+    ("nvl2", 3, "CASE WHEN $1 IS NOT NULL THEN $2 ELSE $3 END"),
     ("minute", 1, "EXTRACT(MINUTE FROM $1)"),
     ("mod", 2, "($1 % $2)"),
     ("month", 1, "EXTRACT(MONTH FROM $1)"),

@@ -11,6 +11,7 @@ mod intervals;
 mod kinds;
 mod operands;
 mod operator;
+mod unions;
 mod zones;
 
 pub(super) use operator::operators;

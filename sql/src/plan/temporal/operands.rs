@@ -9,13 +9,14 @@ use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFu
 use datafusion::logical_expr::{
     BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery, Union, Values, cast,
 };
-
-use watershed_storage::numbers::with_united_numbers;
+use watershed_storage::functions::is_over_elements;
+use watershed_storage::numbers::with_united_results;
 
 use super::kinds::{finest, is_instant, is_local, is_text, is_text_literal, kind, to_instant};
+use super::unions;
 
 /// Functions whose arguments have one type.
-const OF_ONE_TYPE: [&str; 10] = [
+const OF_ONE_TYPE: [&str; 9] = [
     "coalesce",
     "nvl",
     "ifnull",
@@ -25,7 +26,6 @@ const OF_ONE_TYPE: [&str; 10] = [
     "least",
     "make_array",
     "make_list",
-    "array_append",
 ];
 
 pub(super) fn compares(op: Operator) -> bool {
@@ -38,7 +38,7 @@ pub(super) fn compares(op: Operator) -> bool {
 
 /// How operands meet.
 #[derive(Clone, Copy, PartialEq)]
-enum Meeting {
+pub(super) enum Meeting {
     /// They are compared: a text is read as what is beside it.
     Compared,
     /// They are values of one column: only a text that stands there as it is is read, as in PostgreSQL.
@@ -74,14 +74,14 @@ fn meet_as(
 }
 
 /// What operands become.
-enum Target {
+pub(super) enum Target {
     /// Instants of about this type; of exactly this type where they are values of one column.
     Instants(DataType, bool),
     /// Times without a zone, of this unit.
     Locals(TimeUnit),
 }
 
-fn targets(kinds: &[Option<DataType>], meeting: Meeting) -> Option<Target> {
+pub(super) fn targets(kinds: &[Option<DataType>], meeting: Meeting) -> Option<Target> {
     let known = || kinds.iter().flatten();
     if let Some(first) = known().find(|kind| is_instant(kind)) {
         let differ = known().any(|kind| is_local(kind) || is_instant(kind) && kind != first);
@@ -98,7 +98,13 @@ fn targets(kinds: &[Option<DataType>], meeting: Meeting) -> Option<Target> {
 }
 
 impl Target {
-    fn convert(&self, expr: Expr, from: &DataType, zone: &str, reads: bool) -> Result<(Expr, bool)> {
+    pub(super) fn convert(
+        &self,
+        expr: Expr,
+        from: &DataType,
+        zone: &str,
+        reads: bool,
+    ) -> Result<(Expr, bool)> {
         match self {
             Self::Instants(target, exact) => {
                 let (expr, kind, changed) = match from {
@@ -198,13 +204,18 @@ pub(super) fn convert(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Trans
                 when_then_expr.iter_mut().map(|(_, then)| then.as_mut()).collect();
             results.extend(else_expr.iter_mut().map(|expr| expr.as_mut()));
             changed |= meet(&mut results, schema, zone, Meeting::OneColumn)?;
-            (Expr::Case(Case::new(expr, when_then_expr, else_expr)), changed)
+            let case = with_united_results(Case::new(expr, when_then_expr, else_expr), schema);
+            (case.data, changed | case.transformed)
         }
         Expr::ScalarFunction(ScalarFunction { func, mut args }) if OF_ONE_TYPE.contains(&func.name()) => {
             // The first argument of `nvl2` is a condition.
             let from = usize::from(func.name() == "nvl2").min(args.len());
             let mut operands: Vec<&mut Expr> = args[from..].iter_mut().collect();
             let changed = meet(&mut operands, schema, zone, Meeting::OneColumn)?;
+            (Expr::ScalarFunction(ScalarFunction { func, args }), changed)
+        }
+        Expr::ScalarFunction(ScalarFunction { func, mut args }) if is_over_elements(func.name()) => {
+            let changed = elements(&mut args, schema, zone)?;
             (Expr::ScalarFunction(ScalarFunction { func, args }), changed)
         }
         Expr::WindowFunction(mut call) if ["lag", "lead"].contains(&call.fun.name()) => {
@@ -221,6 +232,38 @@ pub(super) fn convert(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Trans
         true => Transformed::yes(expr),
         false => Transformed::no(expr),
     })
+}
+
+/// Values beside a list of times become times of its type.
+fn elements(args: &mut [Expr], schema: &DFSchema, zone: &str) -> Result<bool> {
+    let item = args.iter().find_map(|arg| match kind(arg, schema)? {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            Some(item.data_type().clone())
+        }
+        _ => None,
+    });
+    let Some(item @ DataType::Timestamp(_, _)) = item else {
+        return Ok(false);
+    };
+    let mut changed = false;
+    for arg in args {
+        let Some(of) = kind(arg, schema).filter(|of| *of != item) else {
+            continue;
+        };
+        let converted = match is_instant(&item) {
+            _ if is_instant(&of) => Some(arg.clone()),
+            true if is_local(&of) || is_text_literal(arg) => {
+                to_instant(arg.clone(), &of, &item, zone, false)?
+            }
+            false if is_local(&of) => Some(arg.clone()),
+            _ => None,
+        };
+        if let Some(converted) = converted {
+            *arg = cast(converted, item.clone());
+            changed = true;
+        }
+    }
+    Ok(changed)
 }
 
 /// An expression that is compared with the one column of a subquery.
@@ -257,10 +300,7 @@ pub(super) fn replace_subquery(subquery: &mut Subquery, value: Expr) -> Result<(
 /// A node whose inputs or expressions meet in it.
 pub(super) fn align(node: LogicalPlan, zone: &str) -> Result<Transformed<LogicalPlan>> {
     match node {
-        LogicalPlan::Union(union) => self::union(union, zone)?.transform_data(|node| match node {
-            LogicalPlan::Union(union) => with_united_numbers(union),
-            other => Ok(Transformed::no(other)),
-        }),
+        LogicalPlan::Union(union) => unions::aligned(union, zone),
         LogicalPlan::Values(values) => self::values(values, zone),
         LogicalPlan::Join(mut join) => {
             let mut changed = false;
@@ -277,65 +317,6 @@ pub(super) fn align(node: LogicalPlan, zone: &str) -> Result<Transformed<Logical
         }
         other => Ok(Transformed::no(other)),
     }
-}
-
-/// Branches of a union that give times of different types.
-fn union(union: Union, zone: &str) -> Result<Transformed<LogicalPlan>> {
-    let width = union.schema.fields().len();
-    if union
-        .inputs
-        .iter()
-        .any(|input| input.schema().fields().len() != width)
-    {
-        return Ok(Transformed::no(LogicalPlan::Union(union)));
-    }
-    let of = |input: &Arc<LogicalPlan>, index: usize| input.schema().field(index).data_type().clone();
-    let targets: Vec<Option<Target>> = (0..width)
-        .map(|index| {
-            let kinds: Vec<_> = union.inputs.iter().map(|input| Some(of(input, index))).collect();
-            targets(&kinds, Meeting::OneColumn)
-        })
-        .collect();
-    // Also where what is below has changed.
-    let stale = (0..width).any(|index| {
-        let stated = union.schema.field(index).data_type();
-        targets[index].is_some() && union.inputs.iter().any(|input| of(input, index) != *stated)
-    });
-    if !stale {
-        return Ok(Transformed::no(LogicalPlan::Union(union)));
-    }
-    let inputs = union
-        .inputs
-        .into_iter()
-        .map(|input| aligned(input, &targets, zone))
-        .collect::<Result<Vec<_>>>()?;
-    let union = Union::try_new_with_loose_types(inputs)?;
-    Ok(Transformed::yes(LogicalPlan::Union(union)))
-}
-
-fn aligned(input: Arc<LogicalPlan>, targets: &[Option<Target>], zone: &str) -> Result<Arc<LogicalPlan>> {
-    let mut changed = false;
-    let mut exprs = Vec::with_capacity(targets.len());
-    for (index, target) in targets.iter().enumerate() {
-        let (qualifier, field) = input.schema().qualified_field(index);
-        let column = Expr::Column(Column::from((qualifier, field)));
-        let (expr, done) = match target {
-            Some(target) => target.convert(column, field.data_type(), zone, false)?,
-            None => (column, false),
-        };
-        changed |= done;
-        exprs.push(match done {
-            true => expr.alias_qualified(qualifier.cloned(), field.name()),
-            false => expr,
-        });
-    }
-    if !changed {
-        return Ok(input);
-    }
-    let plan = LogicalPlanBuilder::from(Arc::unwrap_or_clone(input))
-        .project(exprs)?
-        .build()?;
-    Ok(Arc::new(plan))
 }
 
 /// Rows of which DataFusion has made one type already, by casts.

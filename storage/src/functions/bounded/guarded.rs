@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
@@ -13,7 +13,6 @@ use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
-use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, StructFieldMapping,
@@ -379,13 +378,7 @@ impl ScalarUDFImpl for Guarded {
         if self.signature.is_none() {
             return self.inner.inner().coerce_types(types);
         }
-        if let Some(types) = elements::coerced(self.name(), types) {
-            return Ok(types);
-        }
-        let field = |kind: &DataType| Arc::new(Field::new("argument", kind.clone(), true));
-        let given: Vec<_> = types.iter().map(field).collect();
-        let coerced = fields_with_udf(&given, self.inner.as_ref())?;
-        Ok(coerced.iter().map(|field| field.data_type().clone()).collect())
+        elements::coerced_or_as(&self.inner, types)
     }
 
     fn struct_field_mapping(&self, constants: &[Option<ScalarValue>]) -> Option<StructFieldMapping> {

@@ -1,24 +1,23 @@
-//! The types of columns of unions whose branches give different numbers.
+//! The types of columns of unions, and of CASE, whose branches have different ones.
 //!
-//! DataFusion gives a union the types of its first branch until types are coerced, and then unites two types at a time:
-//! what stands above such a union would be planned for other types than it gets, and a DECIMAL that meets a DOUBLE in a
-//! union of unions would cut its digits. Here a union has the types that hold the numbers of all its branches as soon as
-//! it is planned; a decimal beside a float is a DOUBLE.
+//! DataFusion gives a union and CASE the type of the first branch until types are coerced, and unites two branches of a
+//! union at a time: what stands above them would be planned for other types than it gets, and a DECIMAL that meets a
+//! DOUBLE in a union of unions would cut its digits. Here they have the type that holds the values of all branches as soon
+//! as they are planned; a decimal beside a float is a DOUBLE.
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Union, cast};
+use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, cast};
 
-use super::nested::is_nested;
 use super::types::double;
 use super::within::beside;
 
-/// The union with branches of the same numbers.
-pub fn with_united_numbers(union: Union) -> Result<Transformed<LogicalPlan>> {
+/// The union with branches of the same types. Dates, and times with and without a zone, have to be the same already.
+pub fn with_united_types(union: Union) -> Result<Transformed<LogicalPlan>> {
     let width = union.schema.fields().len();
     let inputs = &union.inputs;
     if inputs.iter().any(|input| input.schema().fields().len() != width) {
@@ -49,17 +48,55 @@ pub fn with_united_numbers(union: Union) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::yes(LogicalPlan::Union(union)))
 }
 
-/// The type that holds numbers of all types, or lists and structures of them. None where they are something else.
+/// The type that holds values of all types. None where there is none, which DataFusion refuses.
 fn common(kinds: &[&DataType]) -> Option<DataType> {
     let known = || kinds.iter().copied().filter(|kind| !kind.is_null());
     let first = known().next()?;
-    if !known().all(DataType::is_numeric) && !known().all(is_nested) {
-        return None;
-    }
     let as_floats = |kind: &DataType| known().fold(kind.clone(), |kind, other| beside(&kind, other));
     known().try_fold(as_floats(first), |united, kind| {
         type_union_coercion(&united, &as_floats(kind))
     })
+}
+
+/// CASE with results of the same type. Dates, and times with and without a zone, have to be the same already.
+pub fn with_united_results(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
+    let Case {
+        when_then_expr,
+        else_expr,
+        ..
+    } = &mut case;
+    let results: Vec<&mut Box<Expr>> = when_then_expr
+        .iter_mut()
+        .map(|(_, then)| then)
+        .chain(else_expr)
+        .collect();
+    let kinds: Option<Vec<DataType>> = results
+        .iter()
+        .map(|result| result.get_type(schema).ok())
+        .collect();
+    let kinds = kinds.unwrap_or_default();
+    // Texts beside others are read as these, or as texts, when types are coerced.
+    let target = match kinds.iter().any(DataType::is_string) {
+        true => None,
+        false => common(&kinds.iter().collect::<Vec<_>>()),
+    };
+    let mut changed = false;
+    if let Some(target) = target {
+        for (result, kind) in results.into_iter().zip(&kinds) {
+            if *kind != target && !kind.is_null() {
+                **result = converted(std::mem::take(result), kind, &target);
+                changed = true;
+            }
+        }
+    }
+    Transformed::new_transformed(Expr::Case(case), changed)
+}
+
+fn converted(expr: Expr, from: &DataType, target: &DataType) -> Expr {
+    match from.is_decimal() && target.is_floating() {
+        true => double(expr),
+        false => cast(expr, target.clone()),
+    }
 }
 
 fn with_types(input: Arc<LogicalPlan>, targets: &[Option<DataType>]) -> Result<Arc<LogicalPlan>> {
@@ -71,11 +108,7 @@ fn with_types(input: Arc<LogicalPlan>, targets: &[Option<DataType>]) -> Result<A
         exprs.push(match target {
             Some(target) if target != field.data_type() => {
                 changed = true;
-                let converted = match field.data_type().is_decimal() && target.is_floating() {
-                    true => double(column),
-                    false => cast(column, target.clone()),
-                };
-                converted.alias_qualified(qualifier.cloned(), field.name())
+                converted(column, field.data_type(), target).alias_qualified(qualifier.cloned(), field.name())
             }
             _ => column,
         });
@@ -103,8 +136,8 @@ mod tests {
         );
         assert_eq!(of(&[DataType::Null, DataType::Int64]), Some(DataType::Int64));
         assert_eq!(of(&[DataType::Int64, decimal]), Some(DataType::Decimal128(21, 1)));
-        assert_eq!(of(&[DataType::Int64, DataType::Utf8]), None);
-        assert_eq!(of(&[DataType::Date32, DataType::Null]), None);
+        assert_eq!(of(&[DataType::Boolean, DataType::Date32]), None);
+        assert_eq!(of(&[DataType::Null, DataType::Date32]), Some(DataType::Date32));
         let list = |kind| DataType::new_list(kind, true);
         assert_eq!(
             of(&[
