@@ -466,8 +466,9 @@ mod tests {
                 0 => Change::SchemaCreated { name },
                 _ => Change::SchemaDropped { name },
             };
-            let appended = history.records.append_if_next(number, &Record::new(vec![change]));
-            assert_eq!(appended.await.unwrap(), Append::Appended);
+            let record = Record::new(vec![change]);
+            let appended = history.records.append_if_next(number, &record).await;
+            assert_eq!(appended.unwrap(), Append::Appended);
             if number == newest - SNAPSHOT_EVERY + 1 {
                 let (catalog, _) = history.load().await.unwrap();
                 history.write_snapshot(&catalog, TimeDelta::zero()).await.unwrap();

@@ -193,7 +193,7 @@ fn qualified(
             return ControlFlow::Continue(());
         }
         let found = context.catalog.find(&named, context.current_schema);
-        if let Some(there) = found.filter(|there| there.schema() != schema) {
+        if let Some(there) = found.filter(|there| there.schema() != schema && context.access.sees(there)) {
             let ident = sqlparser::ast::Ident::with_quote('"', there.schema());
             name.0
                 .insert(0, sqlparser::ast::ObjectNamePart::Identifier(ident));
