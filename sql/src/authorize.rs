@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
-use watershed_core::error::{Error, Result, SqlState};
+use watershed_core::error::{Error, Position, Result, SqlState};
 
 use crate::catalog::{
     ADMIN, Alteration, Catalog, INFORMATION_SCHEMA, LiveDef, Object, ObjectName, Op, PUBLIC_SCHEMA,
@@ -98,6 +98,23 @@ impl Access {
                 .grants
                 .keys()
                 .any(|scope| matches!(scope, Scope::Object { schema: of, .. } if of == schema))
+    }
+
+    /// An error unless the schema is there, and may be known of.
+    pub fn check_schema(&self, catalog: &Catalog, schema: &str, position: Option<Position>) -> Result<()> {
+        let sees = |schema: &str| self.sees_schema(schema);
+        if catalog.has_schema(schema) && sees(schema) {
+            return Ok(());
+        }
+        Err(self.or_hidden(catalog.unknown_schema(schema, position, sees)))
+    }
+
+    /// The error of something that is absent, or hidden.
+    pub(crate) fn or_hidden(&self, error: Error) -> Error {
+        match self.is_admin() {
+            true => error,
+            false => error.with_detail("It does not exist, or you have no privilege on it."),
+        }
     }
 
     fn sees_scope(&self, scope: &Scope) -> bool {

@@ -27,6 +27,7 @@ pub(super) async fn run(options: DoctorOptions) -> Result<ExitCode> {
     let Findings {
         newest,
         snapshot,
+        damaged,
         problems,
     } = history.inspect().await?;
     if newest == 0 {
@@ -38,12 +39,30 @@ pub(super) async fn run(options: DoctorOptions) -> Result<ExitCode> {
     say(format_args!(
         "The catalog's newest record is {newest}; a snapshot stands for those up to {snapshot}."
     ));
+    if let Some((_, error)) = &damaged {
+        say(format_args!("{}", error.message()));
+    }
     for (_, error) in &problems {
         say(format_args!("{}", error.message()));
     }
     if problems.is_empty() {
         say("Every record can be read.");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(match damaged {
+            Some(_) => {
+                say("Records stand for the snapshot. Restore it from a backup of the store, or remove it.");
+                ExitCode::FAILURE
+            }
+            None => ExitCode::SUCCESS,
+        });
+    }
+    // What a snapshot stands for was removed: without it, these are not the changes of some records but the catalog.
+    let lost = damaged.filter(|(snapshot, _)| problems.iter().any(|(number, _)| number <= snapshot));
+    if let Some((snapshot, _)) = lost {
+        say(format_args!(
+            "Restore catalog/snapshots/{snapshot:020}.json from a backup of the store: the records that it stands for were \
+             removed, and --repair would give up all of them."
+        ));
+        return Ok(ExitCode::FAILURE);
     }
     if !options.repair {
         say(

@@ -198,3 +198,38 @@ fn malformed_commands_are_refused_in_words_of_sql() {
     let told: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(told["code"], "22023", "{body}");
 }
+
+/// A view over the catalog's own views and columns is not planned to plan itself.
+#[test]
+fn views_over_the_views_are_planned_once() {
+    let (cluster, mut admin) = secure();
+    for sql in [
+        "CREATE USER ada PASSWORD 'hunter22'",
+        "CREATE SCHEMA meta",
+        "CREATE TABLE meta.t (a INT)",
+        "CREATE VIEW meta.of_views AS SELECT table_name, view_definition FROM information_schema.views",
+        "CREATE VIEW meta.of_those AS SELECT * FROM meta.of_views",
+        "GRANT SELECT ON meta.of_views TO ada",
+        "GRANT SELECT ON meta.of_those TO ada",
+    ] {
+        admin.run(sql);
+    }
+    for number in 0..8 {
+        admin.run(&format!(
+            "CREATE VIEW meta.columns_{number} AS SELECT column_name FROM information_schema.columns"
+        ));
+        admin.run(&format!("GRANT SELECT ON meta.columns_{number} TO ada"));
+    }
+    let mut ada = login(&cluster, "ada", "hunter22");
+    for sql in [
+        "SELECT count(*) FROM information_schema.views",
+        "SELECT count(*) FROM meta.of_views",
+        "SELECT count(*) FROM meta.of_those",
+        "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'meta'",
+        "SELECT count(*) FROM meta.columns_3",
+    ] {
+        assert_ne!(ada.value(sql), "0", "{sql}");
+        assert_ne!(admin.value(sql), "0", "{sql}");
+    }
+    ada.fails("SHOW CREATE VIEW meta.of_views", "42501");
+}

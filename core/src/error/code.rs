@@ -151,7 +151,7 @@ sqlstates! {
     CannotConnectNow = "57P03", "cannot_connect_now", Retry;
     /// The object store or a file in it cannot be read or written.
     IoError = "58030", "io_error", Retry;
-    /// A file or record is damaged, or was written by a newer version.
+    /// A file or record is damaged.
     DataCorrupted = "XX001", "data_corrupted", ReportBug;
     /// A mistake in Watershed.
     InternalError = "XX000", "internal_error", ReportBug;

@@ -36,8 +36,8 @@ impl Peer {
     }
 }
 
-/// Bytes that every request has at least, and every client sends at once.
-const FIRST_BYTES: usize = 16;
+/// Bytes that every client sends at once: the preface of HTTP/2 has 24, and no request of HTTP/1 with its headers fewer.
+const FIRST_BYTES: usize = 24;
 
 /// A connection and its other end.
 pub(super) struct Connection {

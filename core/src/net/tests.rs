@@ -422,10 +422,13 @@ async fn silent_connections_are_closed_without_tls_too() {
     assert_eq!(timed_out, [Err(std::io::ErrorKind::TimedOut); 2]);
     assert!(is_hung_up_on(&mut silent, Duration::from_secs(5)).await);
     let mut begun = TcpStream::connect(address).await.unwrap();
-    begun.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    begun
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(400)).await;
     begun.shutdown().await.unwrap();
-    assert_eq!(accepted.recv().await.unwrap(), Ok(18));
+    assert_eq!(accepted.recv().await.unwrap(), Ok(27));
 }
 
 #[tokio::test]

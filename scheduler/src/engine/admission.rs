@@ -55,10 +55,10 @@ impl Drop for Permit {
 impl Admission {
     pub fn new(max_running: usize, max_waiting: usize) -> Self {
         Self {
-            running: Arc::new(Semaphore::new(max_running)),
+            running: Arc::new(Semaphore::new(max_running.min(Semaphore::MAX_PERMITS))),
             reserved: Arc::new(Semaphore::new(RESERVED)),
             shares: Mutex::default(),
-            away: Arc::new(Semaphore::new(max_waiting)),
+            away: Arc::new(Semaphore::new(max_waiting.min(Semaphore::MAX_PERMITS))),
             waiting: AtomicUsize::new(0),
             max_running,
             max_waiting,

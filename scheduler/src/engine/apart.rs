@@ -117,7 +117,12 @@ async fn send(
             place.leave();
         }
         let sent = match &place {
-            Some(place) => place.client(Wait::Taken, sender.send(next)).await?,
+            // Without a client nothing waits for its place.
+            Some(place) => tokio::select! {
+                biased;
+                () = sender.closed() => return Ok(()),
+                sent = place.client(Wait::Taken, sender.send(next)) => sent?,
+            },
             None => sender.send(next).await,
         };
         if sent.is_err() || ended {

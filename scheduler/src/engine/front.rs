@@ -177,7 +177,8 @@ impl flight::Engine for Engine {
     async fn use_schema(&self, session: SessionId, schema: &str) -> Result<()> {
         let session = self.parts().sessions.get(session)?;
         let catalog = self.parts().catalog.refresh().await?;
-        catalog.check_schema(schema, None)?;
+        self.access(&catalog, &session)?
+            .check_schema(&catalog, schema, None)?;
         session.use_schema(schema);
         Ok(())
     }

@@ -49,6 +49,11 @@ impl Orphans {
         self.kept = true;
     }
 
+    /// Removes it after all.
+    pub(super) fn give_up(&mut self) {
+        self.kept = false;
+    }
+
     /// Removes it after all, if the commit is not in for certain: an error of the store may hide one that is.
     pub(super) fn give_up_after(&mut self, error: &Error) {
         self.kept = !matches!(

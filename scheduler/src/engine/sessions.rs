@@ -68,6 +68,11 @@ impl Session {
         Ok(applied.map(|applied| (applied.notice, applied.unused)))
     }
 
+    /// Counts the files of a temporary table no more.
+    pub fn forget_temporary(&self, table: TableId) {
+        self.state.lock().temporary_bytes.remove(&table);
+    }
+
     /// Counts files that are to become part of a temporary table. An error if all of them have more bytes than the limit.
     pub fn count_temporary(&self, table: TableId, bytes: u64, limit: u64) -> Result<()> {
         let mut state = self.state.lock();

@@ -73,7 +73,14 @@ pub(super) async fn create_table_as(
     // The record may be in the catalog's log, whatever is said of it.
     orphans.keep();
     if let Err(error) = ddl::commit(running, op).await {
-        orphans.give_up_after(&error);
+        match temporary {
+            // The session's own catalog does not have it.
+            true => {
+                running.session.forget_temporary(layout.id);
+                orphans.give_up();
+            }
+            false => orphans.give_up_after(&error),
+        }
         return Err(error);
     }
     Ok(rows)

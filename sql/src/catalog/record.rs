@@ -148,7 +148,7 @@ impl Record {
         let Format { format } = serde_json::from_slice(bytes).map_err(damaged)?;
         if format > FORMAT {
             return Err(Error::new(
-                SqlState::DataCorrupted,
+                SqlState::FeatureNotSupported,
                 format!("catalog record {number} was written by a newer version"),
             )
             .with_detail(format!(

@@ -185,7 +185,7 @@ async fn damaged_and_newer_records_are_told_apart_from_good_ones() {
     let newer = serde_json::json!({"format": FORMAT + 1, "shape": "unheard of"});
     log.append_if_next(3, &newer).await.unwrap();
     let error = store.refresh().await.unwrap_err();
-    assert_eq!(error.code(), SqlState::DataCorrupted);
+    assert_eq!(error.code(), SqlState::FeatureNotSupported);
     assert!(error.message().contains("newer version"), "{error}");
     assert_eq!(store.current().version, 2);
 

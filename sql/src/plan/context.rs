@@ -57,19 +57,11 @@ impl PlanContext<'_> {
 
     /// An error unless the schema is there, and may be known of.
     pub(super) fn check_schema(&self, schema: &str, position: Option<Position>) -> Result<()> {
-        let sees = |schema: &str| self.access.sees_schema(schema);
-        if self.catalog.has_schema(schema) && sees(schema) {
-            return Ok(());
-        }
-        let error = self.catalog.unknown_schema(schema, position, sees);
-        Err(self.or_hidden(error))
+        self.access.check_schema(&self.catalog, schema, position)
     }
 
     fn or_hidden(&self, error: Error) -> Error {
-        match self.access.is_admin() {
-            true => error,
-            false => error.with_detail("It does not exist, or you have no privilege on it."),
-        }
+        self.access.or_hidden(error)
     }
 
     pub(super) fn note(&self, need: Need) {

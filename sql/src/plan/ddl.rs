@@ -325,6 +325,23 @@ pub(super) fn simple(statement: Statement, context: &PlanContext<'_>) -> Result<
         let object = context.catalog.find(name, context.current_schema);
         Meant::Object(object.map(Object::identity))
     };
+    // Errors of the operation itself know nothing of who reads them.
+    if let Statement::DropTable {
+        name,
+        if_exists: false,
+    }
+    | Statement::DropView {
+        name,
+        if_exists: false,
+    }
+    | Statement::AlterTable {
+        name,
+        if_exists: false,
+        ..
+    } = &statement
+    {
+        context.resolve(name, context.current_schema)?;
+    }
     Ok(Plan::Ddl(match statement {
         Statement::CreateSchema { name, if_not_exists } => Op::CreateSchema { name, if_not_exists },
         Statement::DropSchema {

@@ -45,12 +45,13 @@ pub fn ingest(ingest: &Ingest, rows: Arc<dyn TableProvider>, context: &PlanConte
         .map_err(from_datafusion)?;
     let name = &ingest.table;
     let there = context.catalog.find(name, context.current_schema);
-    // An error about what is there is for those who may make something there.
-    let makes = !matches!(
-        (ingest.mode, there),
-        (IngestMode::Append, _) | (IngestMode::CreateOrAppend, Some(_))
-    );
-    if makes {
+    // An error about what is there is for those who may make something there, and what is hidden is as what is absent.
+    let appends = match (ingest.mode, &there) {
+        (IngestMode::Append, _) => true,
+        (IngestMode::CreateOrAppend, Some(there)) => context.access.sees(there),
+        _ => false,
+    };
+    if !appends {
         let schema = name.schema_or(context.current_schema);
         context.check_schema(schema, name.position)?;
         context.note(Need::Privilege(Privilege::Create, Scope::schema(schema)));

@@ -131,7 +131,7 @@ fn granted(
         GrantTarget::Schemas(schemas) => schemas
             .into_iter()
             .map(|schema| {
-                context.catalog.check_schema(&schema, None)?;
+                context.check_schema(&schema, None)?;
                 Ok(Scope::Schema { schema })
             })
             .collect::<Result<_>>()?,

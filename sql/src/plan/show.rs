@@ -32,7 +32,7 @@ pub(super) async fn plan(statement: Statement, context: &PlanContext<'_>) -> Res
             let object = context.resolve(&table, context.current_schema)?;
             context.note(seen(&object));
             if let Object::View(def) = &object
-                && !views::shows_text(def, context).await
+                && !views::shows_text(def, context, &[]).await
             {
                 return Err(views::hidden_text(def));
             }

@@ -7,6 +7,7 @@ use sqlparser::ast::Query;
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::guard::Guard;
 
+use super::names::Expanding;
 use super::{Plan, PlanContext, Scans, names, parameters, query};
 use crate::authorize::{Access, validate};
 use crate::catalog::{ADMIN, Identity, ObjectName, Op, TEMPORARY_SCHEMA, ViewDef, ViewRead};
@@ -114,7 +115,8 @@ pub(super) fn check_reads(def: &ViewDef, plan: &LogicalPlan, context: &PlanConte
 }
 
 /// Whether someone may see a view's text: its owner, and whoever may read what it reads. It says what the view leaves out.
-pub(super) async fn shows_text(def: &ViewDef, context: &PlanContext<'_>) -> bool {
+/// Within a view, its owner alone: a view over the views would be planned to plan itself.
+pub(super) async fn shows_text(def: &ViewDef, context: &PlanContext<'_>, expanding: Expanding<'_>) -> bool {
     let owns = |owner: &String| context.access.owns(owner);
     if context.access.is_admin()
         || def.builtin
@@ -123,13 +125,16 @@ pub(super) async fn shows_text(def: &ViewDef, context: &PlanContext<'_>) -> bool
     {
         return true;
     }
+    if !expanding.is_empty() {
+        return false;
+    }
     let scans = Scans::default();
     let context = PlanContext {
         noted: None,
         scans: &scans,
         ..context.clone()
     };
-    let plan = names::expand(def, &context, &[]).await;
+    let plan = names::expand(def, &context, expanding).await;
     plan.is_ok_and(|plan| !Guard::is(&plan))
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
 
@@ -123,7 +123,12 @@ pub(super) fn scalars(values: &ArrayRef) -> Result<Vec<Option<String>>> {
         }
         _ => Arc::clone(values),
     };
-    let texts = cast(&texts, &DataType::Utf8)?;
+    // Bytes that are no text are an error, as outside of lists.
+    let exact = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let texts = cast_with_options(&texts, &DataType::Utf8, &exact)?;
     let texts = texts.as_string::<i32>().iter();
     Ok(texts.map(|text| text.map(str::to_owned)).collect())
 }

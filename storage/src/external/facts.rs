@@ -88,14 +88,9 @@ async fn of_file(
 /// does not end as a Parquet file does. A folder and a pattern without an ending are read as Parquet.
 fn other_format(name: &str, found: &Error) -> Option<Error> {
     let named = ExternalFormat::of_path(name);
-    let is_other = match named {
-        Some(named) => named != ExternalFormat::Parquet,
-        None => {
-            let text = format!("{} {}", found.message(), found.detail().unwrap_or_default());
-            text.contains("Invalid Parquet file")
-        }
-    };
-    if !is_other {
+    let text = format!("{} {}", found.message(), found.detail().unwrap_or_default());
+    let is_other = text.contains("Invalid Parquet file") || text.contains("at least 8 bytes");
+    if !is_other || named == Some(ExternalFormat::Parquet) {
         return None;
     }
     let hint = match named {

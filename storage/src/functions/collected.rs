@@ -226,6 +226,10 @@ impl AggregateUDFImpl for Collected {
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
+        // Its accumulator does not look at whether it is reversed.
+        if self.always_sorts() {
+            return ReversedUDAF::NotSupported;
+        }
         match self.inner.reverse_udf() {
             ReversedUDAF::Reversed(inner) => ReversedUDAF::Reversed(over(inner)),
             other => other,

@@ -1,5 +1,6 @@
-//! `list_length(list)`: the number of elements, which `length` and `len` of a list are. DataFusion's count the
-//! characters of the list as a text.
+//! `length_of_list(list)`: the number of elements, which `length` and `len` of a list are. DataFusion's count the
+//! characters of the list as a text. It is not `list_length`: that is an alias of `array_length`, and which of two
+//! functions a registry gives for a name and an alias depends on the order of a hash table.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,11 +11,13 @@ use datafusion::logical_expr::{Expr, ScalarUDF};
 
 use super::function::function;
 
+pub(super) const NAME: &str = "length_of_list";
+
 static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
     Arc::new(function(
-        "list_length",
+        NAME,
         &[],
-        "list_length(list)",
+        "length_of_list(list)",
         |given| match given {
             [kind] if is_list(kind) => Some((vec![kind.clone()], DataType::Int64)),
             _ => None,

@@ -94,7 +94,7 @@ pub fn is_of_plans(name: &str) -> bool {
         let casts = crate::casts::functions().map(|function| function.name().to_owned());
         let others = NOT_CALLED
             .into_iter()
-            .chain([text_concat::NAME])
+            .chain([text_concat::NAME, list_length::NAME])
             .chain(ranked::DESCENDING)
             .map(str::to_owned);
         crate::numbers::of_plans().chain(casts).chain(others).collect()

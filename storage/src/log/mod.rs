@@ -303,7 +303,7 @@ impl SequencedLog {
         let Format { format } = serde_json::from_str(&header).map_err(|error| damaged(&error))?;
         if format > FORMAT {
             return Err(Error::new(
-                SqlState::DataCorrupted,
+                SqlState::FeatureNotSupported,
                 format!("record {}/{path} was written by a newer version", self.location),
             )
             .with_detail(format!(

@@ -52,6 +52,7 @@ pub(crate) use constants::constant;
 pub use counts::row_number;
 pub use instants::nearest_micros;
 pub(crate) use kinds::common_type;
+pub use types::with_numeric_types;
 pub use united::{with_united_results, with_united_types};
 pub use units::with_exact_units;
 

@@ -23,7 +23,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::kinds::{FLOAT_FUNCTIONS, UNITING_FUNCTIONS, kind_of, typed_nulls};
 use super::nested::is_nested;
-use super::{arithmetic, exprs, whole, within};
+use super::{arithmetic, exprs, united, whole, within};
 use crate::functions::bounded::guarded;
 
 #[derive(Debug)]
@@ -33,6 +33,7 @@ impl AnalyzerRule for NumericTypes {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
             let node = match node {
+                LogicalPlan::Union(union) => united::with_united_types(union)?,
                 LogicalPlan::Join(mut join) => {
                     let (left, right) = (Arc::clone(&join.left), Arc::clone(&join.right));
                     for (l, r) in &mut join.on {
@@ -47,7 +48,7 @@ impl AnalyzerRule for NumericTypes {
                 }
                 other => Transformed::no(other),
             };
-            node.transform_data(|node| exprs::rewrite(node, &convert))
+            node.transform_data(|node| exprs::rewrite(node, &with_numeric_types))
         })
         .map(|transformed| transformed.data)
     }
@@ -148,7 +149,8 @@ fn united(exprs: Vec<&mut Expr>, schema: &DFSchema) -> bool {
     true
 }
 
-fn convert(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+/// An expression, whose parts are so already, with the types in which numbers meet.
+pub fn with_numeric_types(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
         Expr::BinaryExpr(binary) => Ok(operator(binary, schema)),
         Expr::Between(mut between) => {

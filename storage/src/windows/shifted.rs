@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
     Documentation, LimitEffect, PartitionEvaluator, ReversedUDWF, Signature, WindowUDF, WindowUDFImpl,
 };
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
 
 /// Registers them in the place of DataFusion's.
 pub(crate) fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
@@ -80,10 +81,16 @@ impl WindowUDFImpl for Shifted {
     }
 
     fn limit_effect(&self, args: &[Arc<dyn PhysicalExpr>]) -> LimitEffect {
-        match self.inner.inner().limit_effect(args) {
-            // Without NULLs, the row that is so far ahead may lie anywhere behind it.
-            LimitEffect::Relative(_) => LimitEffect::Unknown,
-            other => other,
+        let offset = args.get(1).and_then(|offset| offset.downcast_ref::<Literal>());
+        let looks_back = match (self.inner.name() == lag_udwf().name(), args.len(), offset) {
+            (true, ..=1, _) => true,
+            (true, _, Some(offset)) => matches!(offset.value(), ScalarValue::Int64(Some(0..))),
+            _ => false,
+        };
+        // Without NULLs, the row that is so far ahead may lie anywhere behind it.
+        match looks_back {
+            true => LimitEffect::None,
+            false => LimitEffect::Unknown,
         }
     }
 }

@@ -119,7 +119,7 @@ pub(super) async fn provider(
         "schemata" => schema_rows(context),
         "table_constraints" => keys::constraint_rows(context),
         "tables" => table_rows(context),
-        _ => view_rows(context).await,
+        _ => view_rows(context, expanding).await,
     };
     rows::provider(columns, &rows)
 }
@@ -184,14 +184,16 @@ fn table_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
     rows
 }
 
-async fn view_rows(context: &PlanContext<'_>) -> Vec<Vec<Cell>> {
+async fn view_rows(context: &PlanContext<'_>, expanding: Expanding<'_>) -> Vec<Vec<Cell>> {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for object in context.catalog.all_objects() {
         let Object::View(def) = object else { continue };
         if !context.access.sees(object) {
             continue;
         }
-        let text = views::shows_text(def, context).await.then(|| def.sql.clone());
+        let text = views::shows_text(def, context, expanding)
+            .await
+            .then(|| def.sql.clone());
         rows.push(vec![
             CATALOG_NAME.into(),
             def.schema.as_str().into(),

@@ -1,7 +1,7 @@
 //! The functions that are written as others.
 
 /// Functions that are others under another name.
-pub(super) const RENAMED: [(&str, &str); 50] = [
+pub(super) const RENAMED: [(&str, &str); 51] = [
     ("approx_count_distinct", "approx_distinct"),
     ("approx_percentile", "approx_percentile_cont"),
     ("approx_quantile", "approx_percentile_cont"),
@@ -23,6 +23,7 @@ pub(super) const RENAMED: [(&str, &str); 50] = [
     ("json_get", "json_get_json"),
     ("lcase", "lower"),
     ("len", "length"),
+    ("list_length", "length"),
     ("list", "array_agg"),
     ("list_max", "array_max"),
     ("list_remove", "array_remove_all"),

@@ -11,6 +11,7 @@ mod intervals;
 mod kinds;
 mod operands;
 mod operator;
+mod outer;
 mod unions;
 mod zones;
 
@@ -21,9 +22,24 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use watershed_storage::numbers::with_numeric_types;
 
-/// Puts conversions of times where they are missing. The plan is not yet typed.
+/// Puts conversions of times where they are missing, and gives numbers the types in which they meet. The plan is not yet
+/// typed.
 pub(super) fn rewrite(plan: LogicalPlan, zone: &str) -> Result<LogicalPlan> {
+    let once = rewritten(plan, zone)?;
+    if !once.transformed {
+        return Ok(once.data);
+    }
+    // The subqueries of a node are rewritten before what is below it.
+    let retyped = outer::retyped(once.data)?;
+    match retyped.transformed {
+        true => rewritten(retyped.data, zone).data(),
+        false => Ok(retyped.data),
+    }
+}
+
+fn rewritten(plan: LogicalPlan, zone: &str) -> Result<Transformed<LogicalPlan>> {
     let mut changed = false;
     plan.transform_up_with_subqueries(|node| {
         // What is below may have other types than before.
@@ -37,7 +53,6 @@ pub(super) fn rewrite(plan: LogicalPlan, zone: &str) -> Result<LogicalPlan> {
         changed |= node.transformed;
         Ok(node)
     })
-    .map(|transformed| transformed.data)
 }
 
 /// An expression over a schema, as [`rewrite`] changes those of plans.
@@ -65,7 +80,9 @@ fn expressions(node: LogicalPlan, zone: &str) -> Result<Transformed<LogicalPlan>
 }
 
 fn convert(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Transformed<Expr>> {
-    zones::calls(expr, schema, zone)?
+    // Numbers too: what stands above CASE and unions is planned for the types that their branches have in the end.
+    with_numeric_types(expr, schema)?
+        .transform_data(|expr| zones::calls(expr, schema, zone))?
         .transform_data(|expr| operands::convert(expr, schema, zone))?
         .transform_data(|expr| intervals::convert(expr, schema))?
         .transform_data(|expr| zones::convert(expr, schema, zone))

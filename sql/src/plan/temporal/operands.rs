@@ -6,11 +6,15 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFunction, SetComparison};
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Projection, Subquery, Values, cast};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, LogicalPlan, Operator, Projection, Subquery, Values, cast, lit,
+};
+use watershed_core::error::{Error, SqlState};
+use watershed_storage::error::into_datafusion;
 use watershed_storage::functions::is_over_elements;
 use watershed_storage::numbers::with_united_results;
 
-use super::kinds::{finest, is_instant, is_local, is_text, is_text_literal, kind, to_instant};
+use super::kinds::{call, finest, is_instant, is_local, is_text, is_text_literal, kind, to_instant};
 use super::unions;
 
 /// Functions whose arguments have one type.
@@ -240,8 +244,16 @@ fn elements(args: &mut [Expr], schema: &DFSchema, zone: &str) -> Result<bool> {
         }
         _ => None,
     });
-    let Some(item @ DataType::Timestamp(_, _)) = item else {
-        return Ok(false);
+    let item = match item {
+        Some(item @ DataType::Timestamp(_, _)) => item,
+        Some(DataType::Date32 | DataType::Date64) => {
+            let of_time = |arg: &Expr| kind(arg, schema).is_some_and(|of| is_instant(&of));
+            return match args.iter().any(of_time) {
+                true => Err(into_datafusion(dates_beside_times())),
+                false => Ok(false),
+            };
+        }
+        _ => return Ok(false),
     };
     let mut changed = false;
     for arg in args {
@@ -249,7 +261,8 @@ fn elements(args: &mut [Expr], schema: &DFSchema, zone: &str) -> Result<bool> {
             continue;
         };
         let converted = match is_instant(&item) {
-            _ if is_instant(&of) => Some(arg.clone()),
+            true if is_instant(&of) => Some(arg.clone()),
+            false if is_instant(&of) => Some(call("timezone", vec![lit(zone), arg.clone()])?),
             true if is_local(&of) || is_text_literal(arg) => {
                 to_instant(arg.clone(), &of, &item, zone, false)?
             }
@@ -262,6 +275,14 @@ fn elements(args: &mut [Expr], schema: &DFSchema, zone: &str) -> Result<bool> {
         }
     }
     Ok(changed)
+}
+
+fn dates_beside_times() -> Error {
+    Error::new(
+        SqlState::DatatypeMismatch,
+        "a list of dates does not go with a timestamp",
+    )
+    .with_hint("Cast the timestamp to a DATE, or the list to TIMESTAMP[].")
 }
 
 /// An expression that is compared with the one column of a subquery.

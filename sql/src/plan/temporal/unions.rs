@@ -57,7 +57,7 @@ fn with_targets(input: Arc<LogicalPlan>, targets: &[Option<Target>], zone: &str)
         let (qualifier, field) = input.schema().qualified_field(index);
         let column = Expr::Column(Column::from((qualifier, field)));
         let (expr, done) = match target {
-            Some(target) => target.convert(column, field.data_type(), zone, false)?,
+            Some(target) => target.convert(column, field.data_type(), zone, true)?,
             None => (column, false),
         };
         changed |= done;

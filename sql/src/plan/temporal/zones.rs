@@ -1,6 +1,8 @@
 //! The session's zone in casts, in functions over times, and where intervals are added.
 
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
@@ -17,8 +19,9 @@ use super::kinds::{
 
 /// Functions over times, with the places of those arguments. Instants among these become instants of the
 /// session's zone, and texts are read in it.
-const OVER_TIMES: [(&str, &[usize]); 21] = [
+const OVER_TIMES: [(&str, &[usize]); 22] = [
     ("age", &[0, 1]),
+    ("as_json", &[0]),
     ("date_add", &[0]),
     ("date_bin", &[1, 2]),
     ("date_diff", &[1, 2]),
@@ -50,6 +53,14 @@ pub(super) fn calls(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Transfo
         return Ok(Transformed::no(expr));
     };
     let kinds: Vec<_> = args.iter().map(|arg| kind(arg, schema)).collect();
+    if func.name() == "as_json"
+        && let [Some(from)] = kinds.as_slice()
+        && let Some(zoned) = nested_in_zone(from, zone)
+    {
+        let value = cast(args.swap_remove(0), zoned);
+        let shown = Expr::ScalarFunction(ScalarFunction::new_udf(func, vec![value]));
+        return Ok(Transformed::yes(shown));
+    }
     let same = |args: Vec<Expr>| {
         Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction::new_udf(
             func.clone(),
@@ -188,7 +199,42 @@ fn casted(
     if shown && is_instant(&from) && !is_of(&from, zone) {
         return Ok(Some(again(in_zone(expr.clone(), &from, zone))));
     }
+    if is_text(target)
+        && let Some(zoned) = nested_in_zone(&from, zone)
+    {
+        return Ok(Some(again(cast(expr.clone(), zoned))));
+    }
     Ok(None)
+}
+
+/// A type with others in it whose instants are shown in a zone. None if it has no others, or they are so already.
+fn nested_in_zone(kind: &DataType, zone: &str) -> Option<DataType> {
+    let within = |field: &FieldRef| -> Option<FieldRef> {
+        let kind = match field.data_type() {
+            DataType::Timestamp(unit, Some(own)) if own.as_ref() != zone => {
+                DataType::Timestamp(*unit, Some(zone.into()))
+            }
+            other => nested_in_zone(other, zone)?,
+        };
+        Some(Arc::new(field.as_ref().clone().with_data_type(kind)))
+    };
+    match kind {
+        DataType::List(item) => within(item).map(DataType::List),
+        DataType::LargeList(item) => within(item).map(DataType::LargeList),
+        DataType::FixedSizeList(item, length) => {
+            within(item).map(|item| DataType::FixedSizeList(item, *length))
+        }
+        DataType::Map(entries, sorted) => within(entries).map(|entries| DataType::Map(entries, *sorted)),
+        DataType::Struct(fields) => {
+            let zoned: Vec<_> = fields.iter().map(|field| (within(field), field)).collect();
+            let changed = zoned.iter().any(|(zoned, _)| zoned.is_some());
+            let fields = zoned
+                .into_iter()
+                .map(|(zoned, field)| zoned.unwrap_or_else(|| Arc::clone(field)));
+            changed.then(|| DataType::Struct(fields.collect()))
+        }
+        _ => None,
+    }
 }
 
 /// Whether an instant's type names the zone.

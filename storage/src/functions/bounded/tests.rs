@@ -31,7 +31,7 @@ const OTHERS: &str = "
     json_extract_path_text json_extract_string json_from_scalar json_get json_get_array json_get_bool
     json_get_float json_get_int json_get_json json_get_str json_has_all json_has_any json_has_key
     json_length json_object_keys json_step json_step_text json_steps json_steps_text
-    json_union_to_text last_day lcm least left list_length ln log log10 log2 lower ltrim make_date
+    json_union_to_text last_day lcm least left length_of_list ln log log10 log2 lower ltrim make_date
     make_time make_timestamp map map_entries map_extract map_keys map_values md5 monthname named_struct
     nanvl nearest_whole nested_code nested_key nested_of_code now nullif number_of_truth nvl nvl2 octet_length pg_typeof
     pi power radians random reverse right round round_as round_to_micros round_to_millis round_to_seconds
@@ -64,6 +64,14 @@ fn every_function_is_in_one_of_the_lists() {
     );
     let gone: Vec<_> = listed.difference(&registered).collect();
     assert!(gone.is_empty(), "there are no such functions: {gone:?}");
+}
+
+#[test]
+fn no_alias_hides_a_function_of_ours() {
+    for function in crate::functions::scalar() {
+        let found = session::scalar_functions().get(function.name());
+        assert_eq!(found.map(|found| found.name()), Some(function.name()));
+    }
 }
 
 #[test]

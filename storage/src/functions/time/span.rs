@@ -6,15 +6,16 @@
 use std::sync::Arc;
 
 use arrow::array::cast::AsArray;
-use arrow::array::{Array, ArrayRef, Float64Array, Int64Array};
-use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
+use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, IntervalMonthDayNanoArray};
+use arrow::datatypes::{
+    DataType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+};
 use datafusion::common::Result;
 
 use super::epoch::seconds_of;
 use super::part::{Part, unknown};
 
 const EPOCH: &str = "epoch";
-const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 const NANOS_PER_MINUTE: i64 = 60_000_000_000;
 
 fn is_epoch(name: &str) -> bool {
@@ -39,22 +40,22 @@ pub(super) fn result(part: Option<&str>) -> DataType {
 }
 
 pub(super) fn parts(names: &ArrayRef, spans: &ArrayRef, result: &DataType) -> Result<ArrayRef> {
-    let is_difference = matches!(spans.data_type(), DataType::Duration(_));
-    let spans = arrow::compute::cast(spans, &DataType::Interval(IntervalUnit::MonthDayNano))?;
-    let spans = spans.as_primitive::<IntervalMonthDayNanoType>();
+    let spans = match spans.data_type() {
+        DataType::Duration(unit) => in_days(spans, *unit)?,
+        _ => arrow::compute::cast(spans, &DataType::Interval(IntervalUnit::MonthDayNano))?
+            .as_primitive::<IntervalMonthDayNanoType>()
+            .clone(),
+    };
     let names = arrow::compute::cast(names, &DataType::Utf8)?;
     let names = names.as_string::<i32>();
     let of_row = |row: usize| -> Result<Option<(i64, f64)>> {
         if names.is_null(row) || spans.is_null(row) {
             return Ok(None);
         }
-        let (name, mut span) = (names.value(row), spans.value(row));
+        let (name, span) = (names.value(row), spans.value(row));
         if is_epoch(name) {
             let seconds = seconds_of(span);
             return Ok(Some((seconds as i64, seconds)));
-        }
-        if is_difference {
-            span = with_days(span);
         }
         let part = Part::find(name).ok_or_else(|| unknown(name))?;
         let value = value(part, span);
@@ -75,12 +76,23 @@ pub(super) fn parts(names: &ArrayRef, spans: &ArrayRef, result: &DataType) -> Re
     })
 }
 
-/// The same time, in days and what is less than one.
-fn with_days(span: IntervalMonthDayNano) -> IntervalMonthDayNano {
-    let days = i64::from(span.days) + span.nanoseconds / NANOS_PER_DAY;
-    // A difference of 64-bit nanoseconds has some 100,000 days.
-    let days = i32::try_from(days).unwrap_or(i32::MAX);
-    IntervalMonthDayNano::new(span.months, days, span.nanoseconds % NANOS_PER_DAY)
+/// Differences as days and what is less than one. Those of years that 64-bit nanoseconds do not hold are among them.
+fn in_days(spans: &ArrayRef, unit: TimeUnit) -> Result<IntervalMonthDayNanoArray> {
+    let per_second: i64 = match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    };
+    let counts = arrow::compute::cast(spans, &DataType::Int64)?;
+    let counts = counts.as_primitive::<Int64Type>();
+    let per_day = 86_400 * per_second;
+    let of = |count: i64| {
+        // A difference of two times has some 200 million days at most.
+        let days = i32::try_from(count / per_day).unwrap_or(i32::MAX);
+        IntervalMonthDayNano::new(0, days, count % per_day * (1_000_000_000 / per_second))
+    };
+    Ok(counts.iter().map(|count| count.map(of)).collect())
 }
 
 fn value(part: Part, span: IntervalMonthDayNano) -> i64 {
@@ -129,7 +141,7 @@ mod tests {
                 let names: ArrayRef = Arc::new(StringArray::from(vec![name]));
                 let spans: ArrayRef = Arc::new(DurationMicrosecondArray::from(vec![sign * micros]));
                 let found = parts(&names, &spans, &DataType::Int64).unwrap();
-                let found = found.as_primitive::<arrow::datatypes::Int64Type>().value(0);
+                let found = found.as_primitive::<Int64Type>().value(0);
                 assert_eq!(found, sign * expected, "{name} {sign}");
             }
         }
