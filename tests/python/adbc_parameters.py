@@ -227,10 +227,13 @@ def alike(connection):
 def grouped(connection):
     """Parameters of one value are one, also within grouping sets."""
     part = "c AND c IS NOT DISTINCT FROM ?"
-    for sets in (f"{part}", f"GROUPING SETS (({part}))", f"ROLLUP ({part})", f"CUBE ({part})"):
-        sql = f"SELECT {part} FROM (VALUES (TRUE)) t(c) GROUP BY {sets}"
-        found = rows(connection, sql, (False, False))
-        equal(found[-1] if len(found) == 1 else sorted(found, key=str)[0], (False,), sql)
+    sets = (f"{part}", f"({part})", f"GROUPING SETS (({part}))", f"ROLLUP (({part}))", f"CUBE ({part})")
+    for grouped in sets:
+        for column, having in ((part, ""), (f"({part}) AS d", ""), ("count(*) > 0", f"HAVING NOT ({part})")):
+            sql = f"SELECT {column} FROM (VALUES (TRUE)) t(c) GROUP BY {grouped} {having}"
+            found = rows(connection, sql, (False, False))
+            expected = bool(having)
+            check((expected,) in found, f"{sql}: {found}")
 
 
 def main(url):

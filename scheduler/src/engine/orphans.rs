@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use watershed_core::{Error, SqlState};
 use watershed_storage::layout::TableLayout;
 
@@ -14,6 +15,10 @@ const ROUNDS: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(60),
 ];
+
+/// Writes whose files are removed at the same time.
+const AT_ONCE: usize = 64;
+static REMOVALS: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// What is removed when this is dropped, unless it is kept.
 pub(super) struct Orphans {
@@ -74,8 +79,16 @@ impl Drop for Orphans {
         let Ok(threads) = Handle::try_current() else {
             return;
         };
+        let Ok(removal) = REMOVALS.try_acquire() else {
+            tracing::warn!(
+                table = %self.layout.id,
+                "files of a write that failed are left in the store: too many others are being removed"
+            );
+            return;
+        };
         let (engine, layout, batch) = (self.engine.clone(), self.layout.clone(), self.batch.take());
         threads.spawn(async move {
+            let _removal = removal;
             for pause in ROUNDS {
                 tokio::time::sleep(pause).await;
                 let delta = &engine.parts().delta;

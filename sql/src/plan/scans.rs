@@ -27,6 +27,8 @@ pub struct Scans {
     personal: AtomicBool,
     /// The nodes of the views that the statement's names have been expanded to.
     expanded: AtomicUsize,
+    /// Whether the plan is never run.
+    schema_only: bool,
 }
 
 #[derive(Clone)]
@@ -53,6 +55,19 @@ impl fmt::Debug for Scans {
 }
 
 impl Scans {
+    /// Those of a plan of which only the schema and the privileges are of interest. Tables about the catalog have no rows
+    /// in it: to list the columns of views that read them would be to plan these views, and so on.
+    pub(super) fn of_schema() -> Self {
+        Self {
+            schema_only: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_of_schema(&self) -> bool {
+        self.schema_only
+    }
+
     /// Rows that need no privilege: the statement's own, and those that show what their reader may see.
     pub(super) fn open_to_all(&self, source: &Arc<dyn TableSource>) {
         self.know(source, None, None);

@@ -67,15 +67,10 @@ pub(super) async fn rows(context: &PlanContext<'_>, expanding: Expanding<'_>) ->
         }
         // A view whose tables are gone, or files that cannot be read, have no columns to show; that
         // is no reason to refuse those of all others.
-        // Each view has the limits of a statement of its own, but for those within a view: views over the columns of
-        // views would be planned for each order of them.
-        let scans = Scans::default();
+        // Each view has the limits of a statement of its own.
+        let scans = Scans::of_schema();
         let context = &PlanContext {
-            scans: if expanding.is_empty() {
-                &scans
-            } else {
-                context.scans
-            },
+            scans: &scans,
             ..context.clone()
         };
         let Ok(schema) = query::schema_of(object, context, expanding).await else {

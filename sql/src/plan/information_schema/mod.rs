@@ -112,6 +112,7 @@ pub(super) async fn provider(
         });
     };
     let rows = match name.name.as_str() {
+        _ if context.scans.is_of_schema() => Vec::new(),
         "columns" => columns::rows(context, expanding).await?,
         "key_column_usage" => keys::column_rows(context),
         "referential_constraints" => Vec::new(),

@@ -66,8 +66,8 @@ pub(super) fn merge_equal(query: &Query, values: &[ScalarValue]) -> Option<Query
     }))
 }
 
-/// The query with one number for parameters that stand at the same place in a grouping expression and in a
-/// column of the result: without values, they are taken to be the same. None if there are none.
+/// The query with one number for parameters that stand at the same place in a grouping expression and in an expression
+/// of a column of the result or of HAVING: without values, they are taken to be the same. None if there are none.
 pub(super) fn merge_grouped(query: &Query) -> Option<Query> {
     struct Grouped(HashMap<usize, usize>);
     impl Visitor for Grouped {
@@ -76,21 +76,25 @@ pub(super) fn merge_grouped(query: &Query) -> Option<Query> {
             let GroupByExpr::Expressions(grouped, _) = &select.group_by else {
                 return ControlFlow::Continue(());
             };
-            let written = select.projection.iter().filter_map(|item| match item {
-                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-                _ => None,
-            });
-            let shapes: Vec<(Expr, Vec<usize>)> = written.map(shape).collect();
-            for expr in grouped.iter().flat_map(keys) {
-                let (wanted, numbers) = shape(expr);
-                let same = shapes
-                    .iter()
-                    .find(|(shape, firsts)| *shape == wanted && firsts.len() == numbers.len());
-                if let Some((_, firsts)) = same {
-                    self.0.extend(numbers.into_iter().zip(firsts.iter().copied()));
+            let mut alike = Alike {
+                keys: Vec::new(),
+                numbers: &mut self.0,
+            };
+            for key in grouped.iter().flat_map(keys) {
+                let (wanted, numbers) = shape(key);
+                if !numbers.is_empty() && !alike.merge(&wanted, &numbers) {
+                    alike.keys.push((wanted, numbers));
                 }
             }
-            ControlFlow::Continue(())
+            if alike.keys.is_empty() {
+                return ControlFlow::Continue(());
+            }
+            for item in &select.projection {
+                if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                    expr.visit(&mut alike)?;
+                }
+            }
+            select.having.visit(&mut alike)
         }
     }
     let mut grouped = Grouped(HashMap::new());
@@ -103,6 +107,36 @@ pub(super) fn merge_grouped(query: &Query) -> Option<Query> {
     Some(renumbered(query, |number| numbers.get(&number).copied()))
 }
 
+/// Finds the expressions that are grouping expressions but for the numbers of their parameters.
+struct Alike<'n> {
+    keys: Vec<(Expr, Vec<usize>)>,
+    /// The numbers of parameters by those that they become.
+    numbers: &'n mut HashMap<usize, usize>,
+}
+
+impl Alike<'_> {
+    fn merge(&mut self, wanted: &Expr, numbers: &[usize]) -> bool {
+        let same = self.keys.iter().find(|(key, _)| key == wanted);
+        if let Some((_, firsts)) = same {
+            self.numbers
+                .extend(numbers.iter().copied().zip(firsts.iter().copied()));
+        }
+        same.is_some()
+    }
+}
+
+impl Visitor for Alike<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let (wanted, numbers) = shape(expr);
+        if !numbers.is_empty() {
+            self.merge(&wanted, &numbers);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// The expressions of a part of GROUP BY: all those of grouping sets, or the part itself.
 fn keys(grouped: &Expr) -> Vec<&Expr> {
     match grouped {
@@ -111,7 +145,7 @@ fn keys(grouped: &Expr) -> Vec<&Expr> {
     }
 }
 
-/// An expression with its parameters nameless, and their numbers in order.
+/// An expression with its parameters nameless and without brackets, and the numbers of the parameters in order.
 fn shape(expr: &Expr) -> (Expr, Vec<usize>) {
     struct Shape(Vec<usize>);
     impl VisitorMut for Shape {
@@ -123,6 +157,14 @@ fn shape(expr: &Expr) -> (Expr, Vec<usize>) {
             }
             if let Expr::Value(value) = expr {
                 value.span = Span::empty();
+            }
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            while let Expr::Nested(inner) = expr {
+                let inner = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
+                *expr = inner;
             }
             ControlFlow::Continue(())
         }
