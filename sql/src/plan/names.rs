@@ -13,7 +13,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 use futures::future::BoxFuture;
-use sqlparser::ast::{self, Query, Visit, Visitor};
+use sqlparser::ast::{self, Visit, Visitor};
 use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::error::{from_datafusion, into_datafusion};
 use watershed_storage::guard::Guard;
@@ -27,7 +27,7 @@ use crate::authorize::{Need, validate};
 use crate::catalog::{
     CATALOG_NAME, ExternalDef, INFORMATION_SCHEMA, Object, ObjectName, Privilege, TEMPORARY_SCHEMA, ViewDef,
 };
-use crate::dialect::{definition, folded, parse_query, read_name, with_room};
+use crate::dialect::{definition, parse_query, read_name, with_room};
 
 /// Views that may read one another in a row.
 const VIEW_DEPTH_MAX: usize = 32;
@@ -116,24 +116,6 @@ pub(super) fn relations(node: &impl Visit) -> Vec<ast::ObjectName> {
     let walked = with_room(|| node.visit(&mut relations));
     debug_assert!(walked.is_continue(), "the visitor never breaks");
     relations.0
-}
-
-/// The names that common table expressions give, anywhere in it.
-pub(super) fn common_names(node: &impl Visit) -> Vec<String> {
-    struct Common(Vec<String>);
-    impl Visitor for Common {
-        type Break = ();
-        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-            for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
-                self.0.push(folded(&cte.alias.name));
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    let mut common = Common(Vec::new());
-    let walked = with_room(|| node.visit(&mut common));
-    debug_assert!(walked.is_continue(), "the visitor never breaks");
-    common.0
 }
 
 /// Takes down what reading these needs. What is not there needs nothing: that is told later, if it is

@@ -16,6 +16,8 @@ use crate::dialect::{folded, read_name, with_room};
 pub(super) struct Reads {
     /// The tables that it names, each as often as it is named.
     pub(super) tables: Vec<ObjectName>,
+    /// Of each relation, in the order in which they are visited, whether it is a common table expression.
+    pub(super) common: Vec<bool>,
     /// How often it reads relations once each reader of a common table expression has a copy of its own. Of a common table
     /// expression that reads more than the rest, it is how often that does: it is planned, too, if nobody reads it.
     pub(super) expanded: usize,
@@ -44,6 +46,8 @@ struct Scope {
     common: Vec<Common>,
     /// Those that are seen from the present place: the first so many.
     seen: usize,
+    /// Whether they see themselves.
+    recursive: bool,
     /// How often the query itself reads relations.
     expanded: usize,
 }
@@ -91,7 +95,7 @@ impl Visitor for Scopes {
         if let Some(place) = self.place(query)
             && let Some(parent) = self.open.last_mut()
         {
-            parent.seen = place;
+            parent.seen = place + usize::from(parent.recursive);
         }
         let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
         let common: Vec<_> = ctes
@@ -105,6 +109,7 @@ impl Visitor for Scopes {
         self.open.push(Scope {
             common,
             seen: 0,
+            recursive: query.with.as_ref().is_some_and(|with| with.recursive),
             expanded: 0,
         });
         ControlFlow::Continue(())
@@ -131,11 +136,13 @@ impl Visitor for Scopes {
     fn pre_visit_relation(&mut self, name: &ast::ObjectName) -> ControlFlow<()> {
         let Ok(name) = read_name(name) else {
             self.add(1);
+            self.reads.common.push(false);
             return ControlFlow::Continue(());
         };
         let common = name.schema.is_none().then(|| self.common(&name.name)).flatten();
         let expanded = common.map(|common| common.expanded);
         self.add(expanded.unwrap_or_default().saturating_add(1));
+        self.reads.common.push(expanded.is_some());
         if expanded.is_none() {
             self.reads.tables.push(name);
         }

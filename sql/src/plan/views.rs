@@ -8,7 +8,7 @@ use watershed_core::error::{Error, Result, SqlState};
 use watershed_storage::guard::Guard;
 
 use super::names::Expanding;
-use super::{Plan, PlanContext, Scans, names, parameters, query};
+use super::{Plan, PlanContext, Scans, names, parameters, query, scopes};
 use crate::authorize::{Access, validate};
 use crate::catalog::{ADMIN, Identity, ObjectName, Op, TEMPORARY_SCHEMA, ViewDef, ViewRead};
 use crate::dialect::{CreateView, read_name};
@@ -152,13 +152,11 @@ fn permanent<'c>(
     if schema == TEMPORARY_SCHEMA {
         return Ok(context.clone());
     }
-    let common = names::common_names(query);
-    for relation in names::relations(query) {
+    let common = scopes::reads(query).common;
+    for (relation, is_common) in names::relations(query).into_iter().zip(common) {
         let Ok(name) = read_name(&relation) else { continue };
         let own = context.catalog.find(&name, context.current_schema);
-        if own.is_some_and(|object| object.schema() == TEMPORARY_SCHEMA)
-            && (name.schema.is_some() || !common.contains(&name.name))
-        {
+        if own.is_some_and(|object| object.schema() == TEMPORARY_SCHEMA) && !is_common {
             return Err(name
                 .error(
                     SqlState::InvalidTableDefinition,
@@ -184,13 +182,15 @@ fn qualified(
     if schema == context.current_schema {
         return Ok((query, text));
     }
-    let common = names::common_names(&*query);
+    // Both visit the relations in the same order.
+    let mut common = scopes::reads(&*query).common.into_iter();
     let walked: ControlFlow<Error> = sqlparser::ast::visit_relations_mut(&mut *query, |name| {
         let named = match read_name(name) {
             Ok(named) => named,
             Err(error) => return ControlFlow::Break(error),
         };
-        if named.schema.is_some() || common.contains(&named.name) {
+        let is_common = common.next().unwrap_or_default();
+        if named.schema.is_some() || is_common {
             return ControlFlow::Continue(());
         }
         let found = context.catalog.find(&named, context.current_schema);
