@@ -104,7 +104,16 @@ pub(super) fn merge_grouped(query: &Query) -> Option<Query> {
     if numbers.is_empty() {
         return None;
     }
-    Some(renumbered(query, |number| numbers.get(&number).copied()))
+    // All get the least number of those that are one.
+    let mut least: HashMap<usize, usize> = HashMap::new();
+    for (from, to) in &numbers {
+        let number = least.entry(*to).or_insert(*to);
+        *number = (*number).min(*from);
+    }
+    Some(renumbered(query, |number| {
+        let one = numbers.get(&number).copied().unwrap_or(number);
+        least.get(&one).copied()
+    }))
 }
 
 /// Finds the expressions that are grouping expressions but for the numbers of their parameters.
