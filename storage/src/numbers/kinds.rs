@@ -47,16 +47,8 @@ pub(super) const FLOAT_FUNCTIONS: &[&str] = &[
 ];
 
 /// Functions that give one of their arguments, or compare them.
-pub(super) const UNITING_FUNCTIONS: &[&str] = &[
-    "coalesce",
-    "greatest",
-    "ifnull",
-    "least",
-    "make_array",
-    "nullif",
-    "nvl",
-    "array",
-];
+pub(super) const UNITING_FUNCTIONS: &[&str] =
+    &["coalesce", "greatest", "least", "make_array", "nullif", "array"];
 
 /// The type of an expression. That of CASE is the one that its results become, where DataFusion says the type of
 /// the first until they are coerced.

@@ -9,22 +9,7 @@ use datafusion::logical_expr::{Expr, cast};
 use super::kinds::kind_of;
 use super::nested::is_nested;
 use super::types::double;
-
-/// Functions over a list and values that are like its elements.
-const OVER_ELEMENTS: [&str; 12] = [
-    "array_append",
-    "array_has",
-    "array_position",
-    "array_positions",
-    "array_prepend",
-    "array_remove",
-    "array_remove_all",
-    "array_remove_n",
-    "array_replace",
-    "array_replace_all",
-    "array_replace_n",
-    "array_resize",
-];
+use crate::functions::is_over_elements;
 
 /// Functions over lists of one type.
 const OVER_LISTS: [&str; 6] = [
@@ -61,7 +46,7 @@ pub(super) fn arguments(name: &str, args: &mut [Expr], schema: &DFSchema) -> boo
     if OVER_LISTS.contains(&name) {
         return united(args.iter_mut().collect(), schema);
     }
-    if !OVER_ELEMENTS.contains(&name) {
+    if !is_over_elements(name) {
         return false;
     }
     let types: Vec<_> = args.iter().map(|arg| kind_of(arg, schema)).collect();

@@ -143,8 +143,9 @@ impl<F: Fn(&Query, &mut PlannerContext) -> Result<LogicalPlan>> Planner<'_, F> {
             (Err(_), Some(values)) => places::merge_equal(self.source, values),
             (Err(_), None) => places::merge_grouped(self.source),
         };
+        // What is wrong beside that is the error: the two being different is none then.
         if let Some(merged) = &merged {
-            first = self.first(merged, assigned).or(first);
+            first = self.first(merged, assigned);
         }
         let source = merged.as_ref().unwrap_or(self.source);
         let mut known = assigned_types(assigned);

@@ -18,11 +18,8 @@ use super::kinds::{call, finest, is_instant, is_local, is_text, is_text_literal,
 use super::unions;
 
 /// Functions whose arguments have one type.
-const OF_ONE_TYPE: [&str; 9] = [
+const OF_ONE_TYPE: [&str; 6] = [
     "coalesce",
-    "nvl",
-    "ifnull",
-    "nvl2",
     "nullif",
     "greatest",
     "least",
@@ -210,9 +207,7 @@ pub(super) fn convert(expr: Expr, schema: &DFSchema, zone: &str) -> Result<Trans
             (case.data, changed | case.transformed)
         }
         Expr::ScalarFunction(ScalarFunction { func, mut args }) if OF_ONE_TYPE.contains(&func.name()) => {
-            // The first argument of `nvl2` is a condition.
-            let from = usize::from(func.name() == "nvl2").min(args.len());
-            let mut operands: Vec<&mut Expr> = args[from..].iter_mut().collect();
+            let mut operands: Vec<&mut Expr> = args.iter_mut().collect();
             let changed = meet(&mut operands, schema, zone, Meeting::OneColumn)?;
             (Expr::ScalarFunction(ScalarFunction { func, args }), changed)
         }
