@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-/// Connections of one port, where nobody has said how many a process can have.
+/// The limit of connections of one port, if the limit of the process is unknown.
 const CONNECTIONS_MAX: usize = 4_096;
 
 static LIMIT: AtomicUsize = AtomicUsize::new(CONNECTIONS_MAX);
 
-/// Lets each port have so many connections at most, as there are no descriptors for more.
+/// Sets the limit of connections of each port, which the limit of file descriptors gives.
 pub fn limit_connections(limit: usize) {
     LIMIT.store(limit.clamp(1, CONNECTIONS_MAX), Ordering::Relaxed);
 }

@@ -64,7 +64,7 @@ impl Incoming {
         }
     }
 
-    /// With so many connections at most, which begin their first request within the time.
+    /// With a limit of connections, and of the time in which a client begins its first request.
     #[cfg(test)]
     pub(super) fn with_connections(self, max: usize, first_bytes_timeout: Duration) -> Self {
         Self {

@@ -20,7 +20,7 @@ const ROUNDS: [Duration; 3] = [
 const AT_ONCE: usize = 64;
 static REMOVALS: Semaphore = Semaphore::const_new(AT_ONCE);
 
-/// What is removed when this is dropped, unless it is kept.
+/// Removes the files of a write when it is dropped, unless the write has been committed.
 pub(super) struct Orphans {
     engine: Engine,
     layout: TableLayout,

@@ -247,7 +247,7 @@ impl Invalidations {
         self.last - self.kept.len() as u64
     }
 
-    /// Counts so many that came before those that are known here.
+    /// Adds the number of invalidations that a snapshot has left out.
     pub(super) fn forget(&mut self, before: u64) {
         self.last += before;
     }

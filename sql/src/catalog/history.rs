@@ -2,7 +2,7 @@
 //! the newest.
 //!
 //! Records are verified by their numbers, which have no gaps: one that is missing is an error, wherever it was, and no number
-//! is used twice. Every so many records the whole catalog is written as a snapshot, so that a start reads few records, and
+//! is used twice. After every 256 records the whole catalog is written as a snapshot, so that a start reads few records, and
 //! those before it are removed. A process that has not looked for long may need one that is removed; it finds that out, since
 //! the record it read last is removed as well, and goes on from the snapshot.
 
@@ -343,7 +343,7 @@ mod tests {
         }
     }
 
-    /// A catalog of so many records.
+    /// A catalog whose newest record has this number.
     async fn with_records(store: &Arc<dyn ObjectStore>, newest: u64) -> CatalogStore {
         let catalog = CatalogStore::over(over(store)).await.unwrap();
         for number in 2..newest + 1 {

@@ -45,7 +45,7 @@ pub fn ingest(ingest: &Ingest, rows: Arc<dyn TableProvider>, context: &PlanConte
         .map_err(from_datafusion)?;
     let name = &ingest.table;
     let there = context.catalog.find(name, context.current_schema);
-    // An error about what is there is for those who may make something there, and what is hidden is as what is absent.
+    // The error of an existing table is for users with CREATE, and a hidden table gives the error of an absent one.
     let appends = match (ingest.mode, &there) {
         (IngestMode::Append, _) => true,
         (IngestMode::CreateOrAppend, Some(there)) => context.access.sees(there),

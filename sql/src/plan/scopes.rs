@@ -18,8 +18,8 @@ pub(super) struct Reads {
     pub(super) tables: Vec<ObjectName>,
     /// Of each relation, in the order in which they are visited, whether it is a common table expression.
     pub(super) common: Vec<bool>,
-    /// How often it reads relations once each reader of a common table expression has a copy of its own. Of a common table
-    /// expression that reads more than the rest, it is how often that does: it is planned, too, if nobody reads it.
+    /// The number of relations that it reads once each reference to a common table expression is a copy of it. At least the
+    /// number of the largest common table expression: one without references is planned, too.
     pub(super) expanded: usize,
 }
 

@@ -53,7 +53,7 @@ pub use counts::row_number;
 pub use instants::nearest_micros;
 pub(crate) use kinds::common_type;
 pub use types::with_numeric_types;
-pub use united::{with_united_results, with_united_types};
+pub use united::{with_columns, with_united_results, with_united_types};
 pub use units::with_exact_units;
 
 /// The builder with the rules: types before DataFusion's coercion, all else after it.

@@ -100,23 +100,34 @@ fn converted(expr: Expr, from: &DataType, target: &DataType) -> Expr {
 }
 
 fn with_types(input: Arc<LogicalPlan>, targets: &[Option<DataType>]) -> Result<Arc<LogicalPlan>> {
+    with_columns(input, |index, column, kind| {
+        Ok(match targets.get(index) {
+            Some(Some(target)) if target != kind => Transformed::yes(converted(column, kind, target)),
+            _ => Transformed::no(column),
+        })
+    })
+}
+
+/// A branch whose columns, by their place and type, are converted. They keep their names.
+pub fn with_columns(
+    branch: Arc<LogicalPlan>,
+    convert: impl Fn(usize, Expr, &DataType) -> Result<Transformed<Expr>>,
+) -> Result<Arc<LogicalPlan>> {
     let mut changed = false;
-    let mut exprs = Vec::with_capacity(targets.len());
-    for (index, target) in targets.iter().enumerate() {
-        let (qualifier, field) = input.schema().qualified_field(index);
+    let mut exprs = Vec::with_capacity(branch.schema().fields().len());
+    for (index, (qualifier, field)) in branch.schema().iter().enumerate() {
         let column = Expr::Column(Column::from((qualifier, field)));
-        exprs.push(match target {
-            Some(target) if target != field.data_type() => {
-                changed = true;
-                converted(column, field.data_type(), target).alias_qualified(qualifier.cloned(), field.name())
-            }
-            _ => column,
+        let converted = convert(index, column, field.data_type())?;
+        changed |= converted.transformed;
+        exprs.push(match converted.transformed {
+            true => converted.data.alias_qualified(qualifier.cloned(), field.name()),
+            false => converted.data,
         });
     }
     if !changed {
-        return Ok(input);
+        return Ok(branch);
     }
-    let plan = LogicalPlanBuilder::from(Arc::unwrap_or_clone(input))
+    let plan = LogicalPlanBuilder::from(Arc::unwrap_or_clone(branch))
         .project(exprs)?
         .build()?;
     Ok(Arc::new(plan))

@@ -9,8 +9,6 @@ use datafusion::logical_expr::expr::{Between, Case, InList, InSubquery, ScalarFu
 use datafusion::logical_expr::{
     BinaryExpr, Expr, LogicalPlan, Operator, Projection, Subquery, Values, cast, lit,
 };
-use watershed_core::error::{Error, SqlState};
-use watershed_storage::error::into_datafusion;
 use watershed_storage::functions::is_over_elements;
 use watershed_storage::numbers::with_united_results;
 
@@ -239,16 +237,9 @@ fn elements(args: &mut [Expr], schema: &DFSchema, zone: &str) -> Result<bool> {
         }
         _ => None,
     });
-    let item = match item {
-        Some(item @ DataType::Timestamp(_, _)) => item,
-        Some(DataType::Date32 | DataType::Date64) => {
-            let of_time = |arg: &Expr| kind(arg, schema).is_some_and(|of| is_instant(&of));
-            return match args.iter().any(of_time) {
-                true => Err(into_datafusion(dates_beside_times())),
-                false => Ok(false),
-            };
-        }
-        _ => return Ok(false),
+    // Beside a list of dates, a timestamp is refused when the call is planned.
+    let Some(item @ DataType::Timestamp(_, _)) = item else {
+        return Ok(false);
     };
     let mut changed = false;
     for arg in args {
@@ -270,14 +261,6 @@ fn elements(args: &mut [Expr], schema: &DFSchema, zone: &str) -> Result<bool> {
         }
     }
     Ok(changed)
-}
-
-fn dates_beside_times() -> Error {
-    Error::new(
-        SqlState::DatatypeMismatch,
-        "a list of dates does not go with a timestamp",
-    )
-    .with_hint("Cast the timestamp to a DATE, or the list to TIMESTAMP[].")
 }
 
 /// An expression that is compared with the one column of a subquery.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use datafusion::common::Result;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, Result};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Union};
-use watershed_storage::numbers::with_united_types;
+use datafusion::logical_expr::{LogicalPlan, Union};
+use watershed_storage::numbers::{with_columns, with_united_types};
 
 use super::operands::{Meeting, Target, targets};
 
@@ -51,26 +51,11 @@ fn times(union: Union, zone: &str) -> Result<Transformed<LogicalPlan>> {
 }
 
 fn with_targets(input: Arc<LogicalPlan>, targets: &[Option<Target>], zone: &str) -> Result<Arc<LogicalPlan>> {
-    let mut changed = false;
-    let mut exprs = Vec::with_capacity(targets.len());
-    for (index, target) in targets.iter().enumerate() {
-        let (qualifier, field) = input.schema().qualified_field(index);
-        let column = Expr::Column(Column::from((qualifier, field)));
-        let (expr, done) = match target {
-            Some(target) => target.convert(column, field.data_type(), zone, true)?,
-            None => (column, false),
+    with_columns(input, |index, column, kind| {
+        let Some(Some(target)) = targets.get(index) else {
+            return Ok(Transformed::no(column));
         };
-        changed |= done;
-        exprs.push(match done {
-            true => expr.alias_qualified(qualifier.cloned(), field.name()),
-            false => expr,
-        });
-    }
-    if !changed {
-        return Ok(input);
-    }
-    let plan = LogicalPlanBuilder::from(Arc::unwrap_or_clone(input))
-        .project(exprs)?
-        .build()?;
-    Ok(Arc::new(plan))
+        let (expr, changed) = target.convert(column, kind, zone, true)?;
+        Ok(Transformed::new_transformed(expr, changed))
+    })
 }
