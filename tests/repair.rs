@@ -13,7 +13,12 @@ use crate::harness::{Cluster, Options, Server, wait_until};
 const LIMIT: Duration = Duration::from_secs(150);
 
 fn records(store: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(store.join("catalog")).unwrap();
+    complete_files(&store.join("catalog"))
+}
+
+/// The files of a log, without those that are being written.
+fn complete_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
     let mut records: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.file_name().is_some_and(|name| name.len() == 25))
@@ -116,7 +121,7 @@ fn many_records_become_a_snapshot() {
         session.run("DROP SCHEMA s");
     }
     session.run("CREATE SCHEMA s");
-    let snapshots = || fs::read_dir(store.join("catalog/snapshots")).map_or(0, Iterator::count);
+    let snapshots = || complete_files(&store.join("catalog/snapshots")).len();
     assert!(wait_until(LIMIT, || snapshots() == 1), "{}", snapshots());
     drop(cluster);
     // It stands for the records before it.

@@ -12,6 +12,8 @@ use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
 
 use crate::harness::{Cluster, Options};
 
@@ -266,6 +268,9 @@ pub fn interpreter() -> PathBuf {
                     "install",
                     "--no-deps",
                     "--disable-pip-version-check",
+                    "--quiet",
+                    "--progress-bar=off",
+                    "--retries=10",
                     "-r",
                 ])
                 .arg(requirements),
@@ -284,17 +289,21 @@ fn python_folder() -> PathBuf {
     target.join("python")
 }
 
+/// Runs a step of the installation. A package registry may fail for a moment: the step is tried three times.
 #[track_caller]
 fn install(command: &mut Command) {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}",
-        output.status,
-        text(&output)
-    );
+    let mut failures = Vec::new();
+    for _ in 0..3 {
+        let output = command
+            .output()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        if output.status.success() {
+            return;
+        }
+        failures.push(format!("{}\n{}", output.status, text(&output)));
+        thread::sleep(Duration::from_secs(5));
+    }
+    panic!("{command:?}: {}", failures.join("\n"));
 }
 
 fn text(output: &Output) -> String {

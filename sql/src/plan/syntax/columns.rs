@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{DFSchemaRef, TableReference};
+use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, TableReference};
 use datafusion::logical_expr::planner::ContextProvider as _;
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast::{
@@ -77,14 +77,20 @@ impl<'n, 's> Scopes<'n, 's> {
         }
     }
 
-    /// The columns of a table or a query in FROM, in order. `None` for one that cannot be planned by itself.
-    pub(super) fn of(&self, factor: &TableFactor) -> Option<Vec<InputColumn>> {
+    /// Whether the query here is part of another one.
+    pub(super) fn within_another(&self) -> bool {
+        self.open.len() > 1
+    }
+
+    /// The columns of a table or a query in FROM, in order, or why it cannot be planned by itself.
+    pub(super) fn of(&self, factor: &TableFactor) -> Result<Vec<InputColumn>, DataFusionError> {
         let from = TableWithJoins {
             relation: factor.clone(),
             joins: Vec::new(),
         };
         let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
-        self.columns_of_item(&all, &[from], None)
+        let schema = self.schema(&all, &[from], None)?;
+        Ok(input_columns(&schema))
     }
 
     /// The columns that an item of a select list stands for, such as `*`. `with` are common table expressions that
@@ -95,16 +101,17 @@ impl<'n, 's> Scopes<'n, 's> {
         from: &[TableWithJoins],
         with: Option<&With>,
     ) -> Option<Vec<InputColumn>> {
-        let schema = self.schema(item, from, with)?;
-        let columns = schema.iter().map(|(qualifier, field)| InputColumn {
-            name: field.name().clone(),
-            expr: reference(qualifier, field.name()),
-        });
-        Some(columns.collect())
+        let schema = self.schema(item, from, with).ok()?;
+        Some(input_columns(&schema))
     }
 
     /// The schema of `WITH … SELECT item FROM from`.
-    fn schema(&self, item: &SelectItem, from: &[TableWithJoins], own: Option<&With>) -> Option<DFSchemaRef> {
+    fn schema(
+        &self,
+        item: &SelectItem,
+        from: &[TableWithJoins],
+        own: Option<&With>,
+    ) -> Result<DFSchemaRef, DataFusionError> {
         let seen = self.open.iter().flat_map(|scope| &scope.seen);
         let ctes: Vec<Cte> = seen
             .chain(own.iter().flat_map(|with| &with.cte_tables))
@@ -118,13 +125,11 @@ impl<'n, 's> Scopes<'n, 's> {
             cte_tables: ctes,
         });
         let query = query_of(with, select_of(vec![item.clone()], from.to_vec()));
-        let plan = planner_of(self.names)
-            .sql_statement_to_plan_with_context(
-                sqlparser::ast::Statement::Query(Box::new(query)),
-                &mut PlannerContext::new(),
-            )
-            .ok()?;
-        Some(Arc::clone(plan.schema()))
+        let plan = planner_of(self.names).sql_statement_to_plan_with_context(
+            sqlparser::ast::Statement::Query(Box::new(query)),
+            &mut PlannerContext::new(),
+        )?;
+        Ok(Arc::clone(plan.schema()))
     }
 
     /// Whether a function is an aggregate.
@@ -152,6 +157,14 @@ impl<'n, 's> Scopes<'n, 's> {
             .rposition(|cte| folded(&cte.alias.name) == name)?;
         Some((seen[before], before))
     }
+}
+
+fn input_columns(schema: &DFSchema) -> Vec<InputColumn> {
+    let columns = schema.iter().map(|(qualifier, field)| InputColumn {
+        name: field.name().clone(),
+        expr: reference(qualifier, field.name()),
+    });
+    columns.collect()
 }
 
 fn reference(qualifier: Option<&TableReference>, name: &str) -> Expr {

@@ -92,7 +92,10 @@ fn is_hidden(key: &Expr, select: &Select, scopes: &Scopes<'_, '_>) -> bool {
         let tables = select.from.iter().flat_map(|from| {
             std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
         });
-        let columns: Vec<_> = tables.filter_map(|table| scopes.of(table)).flatten().collect();
+        let columns: Vec<_> = tables
+            .filter_map(|table| scopes.of(table).ok())
+            .flatten()
+            .collect();
         read.names
             .iter()
             .any(|name| columns.iter().any(|column| column.name == *name))

@@ -1,13 +1,13 @@
 //! `JOIN … USING` and `NATURAL JOIN`, written out: DataFusion takes a shared column of whichever table comes first by
 //! name. It is the left one's in an inner or LEFT join, the right one's in a RIGHT, the one not NULL in a FULL join.
 
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, SchemaError};
 use sqlparser::ast::{
     BinaryOperator, ExcludeSelectItem, Expr, Join, JoinConstraint, JoinOperator, ObjectName, OrderBy,
     OrderByKind, Select, SelectItem, TableFactor, TableWithJoins, WildcardAdditionalOptions,
 };
 use watershed_core::error::Error;
-use watershed_storage::error::into_datafusion;
+use watershed_storage::error::{from_datafusion, into_datafusion};
 
 use super::calls::call;
 use super::columns::{InputColumn, Scopes, quoted};
@@ -31,12 +31,7 @@ pub(super) fn rewrite(
     }
     let mut all = Relation::default();
     for from in &mut select.from {
-        let Some(relation) = joined(from, scopes) else {
-            return Err(into_datafusion(
-                Error::unsupported("USING and NATURAL beside lateral subqueries are not supported")
-                    .with_hint("Write the condition with ON."),
-            ));
-        };
+        let relation = joined(from, scopes)?;
         all.columns.extend(relation.columns);
         all.shared.extend(relation.shared);
     }
@@ -134,33 +129,59 @@ fn constraint_mut(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     }
 }
 
-fn factor(factor: &mut TableFactor, scopes: &Scopes<'_, '_>) -> Option<Relation> {
+fn factor(factor: &mut TableFactor, scopes: &Scopes<'_, '_>) -> Result<Relation, DataFusionError> {
     match factor {
         TableFactor::NestedJoin {
             table_with_joins,
             alias: None,
         } => joined(table_with_joins, scopes),
-        other => Some(Relation {
-            columns: scopes.of(other)?,
+        other => Ok(Relation {
+            columns: scopes
+                .of(other)
+                .map_err(|error| unplanned(other, scopes, error))?,
             shared: Vec::new(),
         }),
     }
 }
 
+/// Why the columns of an item of FROM are not known: one that reads columns of its neighbours, or of a query around it,
+/// has none by itself.
+fn unplanned(factor: &TableFactor, scopes: &Scopes<'_, '_>, error: DataFusionError) -> DataFusionError {
+    let reads_columns = match factor {
+        TableFactor::Table { args: None, .. } => false,
+        TableFactor::Derived { lateral: false, .. } => scopes.within_another(),
+        _ => true,
+    };
+    match error.find_root() {
+        DataFusionError::SchemaError(reason, _)
+            if reads_columns && matches!(**reason, SchemaError::FieldNotFound { .. }) =>
+        {
+            into_datafusion(
+                Error::unsupported("USING and NATURAL beside lateral subqueries are not supported")
+                    .with_detail(from_datafusion(error).message())
+                    .with_hint("Write the condition with ON."),
+            )
+        }
+        _ => error,
+    }
+}
+
 /// Writes the joins of one item of FROM out.
-fn joined(from: &mut TableWithJoins, scopes: &Scopes<'_, '_>) -> Option<Relation> {
+fn joined(from: &mut TableWithJoins, scopes: &Scopes<'_, '_>) -> Result<Relation, DataFusionError> {
     let mut left = factor(&mut from.relation, scopes)?;
     for join in &mut from.joins {
         let right = factor(&mut join.relation, scopes)?;
-        left = step(left, join, right, scopes)?;
+        left = step(left, join, right, scopes);
     }
-    Some(left)
+    Ok(left)
 }
 
-fn step(mut left: Relation, join: &mut Join, right: Relation, scopes: &Scopes<'_, '_>) -> Option<Relation> {
+fn step(mut left: Relation, join: &mut Join, right: Relation, scopes: &Scopes<'_, '_>) -> Relation {
     use JoinOperator as Op;
     let operator = join.join_operator.clone();
-    let constraint = constraint_mut(&mut join.join_operator)?;
+    let Some(constraint) = constraint_mut(&mut join.join_operator) else {
+        return with_all(left, right);
+    };
     let names: Vec<String> = match constraint {
         JoinConstraint::Using(names) => names.iter().filter_map(column_name).collect(),
         JoinConstraint::Natural => left
@@ -181,7 +202,7 @@ fn step(mut left: Relation, join: &mut Join, right: Relation, scopes: &Scopes<'_
     for name in &names {
         // A name that is missing or that several columns have is left for the planner to refuse.
         let (Some(at), Some(other)) = (position(&left.columns, name), position(&right.columns, name)) else {
-            return Some(with_all(left, right));
+            return with_all(left, right);
         };
         let (l, r) = (left.columns[at].expr.clone(), right.columns[other].expr.clone());
         let equal = binary(l.clone(), BinaryOperator::Eq, r.clone());
@@ -225,7 +246,7 @@ fn step(mut left: Relation, join: &mut Join, right: Relation, scopes: &Scopes<'_
     // A name that is no longer that of one column alone means nothing without a table.
     let unique = |column: &InputColumn| columns.iter().filter(|other| other.name == column.name).count() <= 1;
     let shared = shared.into_iter().filter(unique).collect();
-    Some(Relation { columns, shared })
+    Relation { columns, shared }
 }
 
 fn with_all(left: Relation, right: Relation) -> Relation {
