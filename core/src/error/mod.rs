@@ -4,8 +4,10 @@
 //! `hint` is a sentence that says what to do, `position` points into the statement's text.
 
 mod code;
+mod type_names;
 
 pub use code::{Remedy, SqlState};
+pub use type_names::with_sql_types;
 
 use std::fmt;
 
@@ -45,11 +47,12 @@ impl Error {
     /// Begins a text that an error in JSON follows.
     pub const MARKER: &'static str = "watershed-error:";
 
-    /// An error of the given kind. The message stands alone: it names what it is about.
+    /// An error of the given kind. The message stands alone: it names what it is about. Types in it, and in the detail,
+    /// have the names that SQL has for them.
     pub fn new(code: SqlState, message: impl Into<String>) -> Self {
         Self(Box::new(Fields {
             code,
-            message: message.into(),
+            message: with_sql_types(&message.into()),
             detail: None,
             hint: None,
             position: None,
@@ -68,7 +71,7 @@ impl Error {
 
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.0.detail = Some(detail.into());
+        self.0.detail = Some(with_sql_types(&detail.into()));
         self
     }
 

@@ -42,7 +42,7 @@ pub use secret::{Secret, redacted};
 pub use unparse::{identifier, literal, show_create};
 pub use words::{EXPRESSION_KEYWORDS, STATEMENT_KEYWORDS};
 
-pub(crate) use error::at;
+pub(crate) use error::{at, syntax as syntax_error};
 pub(crate) use exclude::split as split_exclusion;
 pub use limits::with_room;
 pub(crate) use parser::{parse_expression, parse_query};

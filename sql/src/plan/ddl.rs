@@ -144,6 +144,7 @@ pub(super) fn layout(
     context: &PlanContext<'_>,
 ) -> Result<TableLayout> {
     check_columns(&columns)?;
+    check_case(&columns)?;
     let known = |what: &str, names: &[String]| -> Result<()> {
         let mut seen: Vec<&String> = Vec::new();
         for name in names {
@@ -203,6 +204,24 @@ fn check_columns(columns: &[Column]) -> Result<()> {
                 SqlState::InvalidTableDefinition,
                 format!("a column cannot be named \"{}\"", column.name),
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Tables are stored in Delta's form, whose names of columns differ by more than case.
+fn check_case(columns: &[Column]) -> Result<()> {
+    for (index, column) in columns.iter().enumerate() {
+        let same = |other: &&Column| other.name.to_lowercase() == column.name.to_lowercase();
+        if let Some(other) = columns[..index].iter().find(same) {
+            return Err(Error::new(
+                SqlState::DuplicateColumn,
+                format!(
+                    "columns \"{}\" and \"{}\" differ by case alone",
+                    other.name, column.name
+                ),
+            )
+            .with_hint("Names of stored columns differ by more than case: give one another name."));
         }
     }
     Ok(())

@@ -2,8 +2,6 @@
 
 use watershed_core::error::{Error, SqlState};
 
-use super::with_sql_types;
-
 /// The error of a message of DataFusion's that is one.
 pub(super) fn missing(message: &str) -> Option<Error> {
     without_common_type(message).or_else(|| without_union(message))
@@ -15,7 +13,7 @@ pub(super) fn missing(message: &str) -> Option<Error> {
 fn without_common_type(message: &str) -> Option<Error> {
     let (_, rest) = message.split_once("No function matches the given name and argument types '")?;
     let (name, given) = rest.split_once("'.")?.0.split_once('(')?;
-    let given = with_sql_types(given.strip_suffix(')')?);
+    let given = given.strip_suffix(')')?;
     let error = match name {
         "make_array" => Error::new(
             SqlState::DatatypeMismatch,
@@ -39,11 +37,7 @@ fn without_union(message: &str) -> Option<Error> {
     let (second, _) = rest.split_once(" on column ")?;
     let error = Error::new(
         SqlState::DatatypeMismatch,
-        format!(
-            "UNION types {} and {} cannot be matched",
-            with_sql_types(first),
-            with_sql_types(second)
-        ),
+        format!("UNION types {first} and {second} cannot be matched"),
     );
     Some(error.with_hint("Cast the columns of the branches to one type."))
 }

@@ -7,14 +7,11 @@
 
 mod common_types;
 mod text;
-mod type_names;
 
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::parquet::errors::ParquetError;
 use watershed_core::error::{Error, SqlState};
-
-pub(crate) use type_names::with_sql_types;
 
 use text::{
     from_cast, from_execution, from_exhausted, from_internal, from_plan, is_spill_full, marked, no_pattern,

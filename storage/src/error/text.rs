@@ -1,8 +1,8 @@
 //! Errors that say what they are in their text alone.
 
-use watershed_core::error::{Error, SqlState};
+use watershed_core::error::{Error, SqlState, with_sql_types};
 
-use super::{MARKER, common_types, full, is_full, with_sql_types};
+use super::{MARKER, common_types, full, is_full};
 
 /// A text or number that could not become a value of another type.
 pub(super) fn from_cast(message: &str) -> Error {
@@ -183,9 +183,7 @@ fn without_signature(message: &str) -> Option<Error> {
             SqlState::UndefinedFunction,
             format!("function {function} does not take arguments of these types"),
         )
-        .with_detail(with_sql_types(&without_data_types(
-            reasons.trim().trim_end_matches('.'),
-        )))
+        .with_detail(without_data_types(reasons.trim().trim_end_matches('.')))
         .with_hint("Cast the arguments to types that it takes."),
     )
 }
@@ -233,7 +231,7 @@ fn without_match(message: &str) -> Option<Error> {
     if let Some((_, kind)) = message.split_once(NO_TEXT) {
         let kind = kind.lines().next().unwrap_or(kind);
         let kind = kind.split(". No function").next().unwrap_or(kind);
-        let kind = with_sql_types(kind.trim_end_matches('.'));
+        let kind = kind.trim_end_matches('.');
         return Some(
             Error::new(
                 SqlState::UndefinedFunction,
@@ -249,7 +247,7 @@ fn without_match(message: &str) -> Option<Error> {
         .or_else(|| rest.rsplit_once('\''))?;
     let error = Error::new(
         SqlState::UndefinedFunction,
-        format!("function {} does not exist", with_sql_types(call)),
+        format!("function {call} does not exist"),
     )
     .with_hint("Give it as many arguments as it takes, of types that it takes.");
     let reason = reason

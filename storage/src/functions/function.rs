@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 };
 use watershed_core::error::{Error, SqlState};
 
-use crate::error::{into_datafusion, with_sql_types};
+use crate::error::into_datafusion;
 
 /// What the arguments become, and what type the result has. None if the function takes no such arguments.
 type Types = fn(&[DataType]) -> Option<(Vec<DataType>, DataType)>;
@@ -68,11 +68,7 @@ impl Function {
         let given: Vec<_> = given.iter().map(ToString::to_string).collect();
         Error::new(
             SqlState::UndefinedFunction,
-            with_sql_types(&format!(
-                "function {}({}) does not exist",
-                self.name,
-                given.join(", ")
-            )),
+            format!("function {}({}) does not exist", self.name, given.join(", ")),
         )
         .with_hint(format!("It is called as {}.", self.usage))
     }

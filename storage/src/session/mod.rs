@@ -18,6 +18,7 @@ mod options;
 mod orders;
 mod predicates;
 mod pushdown;
+mod repeated_windows;
 mod sets;
 mod sort_keys;
 mod totals;
@@ -224,7 +225,7 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
         tracing::error!(%error, "functions have no bounds");
     }
     let logical = distinct::guarded(joins::guarded(state.optimizers()));
-    let mut logical = leaves::guarded(totals::guarded(logical));
+    let mut logical = repeated_windows::guarded(leaves::guarded(totals::guarded(logical)));
     logical.insert(0, Arc::new(LeakproofPredicates));
     logical.push(Arc::new(sort_keys::DistinctSortKeys));
     logical.push(Arc::new(computed_keys::ComputedKeys));

@@ -158,3 +158,8 @@ pub(super) const TEMPLATES: [(&str, usize, &str); 66] = [
         "CASE WHEN $1 IS NOT NULL THEN coalesce((regexp_match($1, '(' || $2 || ')'))[$3 + 1], '') END",
     ),
 ];
+
+pub(super) const GREATEST_PAIR: &str =
+    "max(named_struct('key', $2, 'value', $1)) FILTER (WHERE $1 IS NOT NULL AND $2 IS NOT NULL)";
+pub(super) const LEAST_PAIR: &str =
+    "min(named_struct('key', $2, 'value', $1)) FILTER (WHERE $1 IS NOT NULL AND $2 IS NOT NULL)";

@@ -84,6 +84,9 @@ fn expanded(function: &mut Function) -> Option<Expr> {
     if let Some(written) = parts::written(&name, function, &args) {
         return Some(written);
     }
+    if let Some(extreme) = extreme_over(&name, &args, function) {
+        return Some(extreme);
+    }
     if let Some(template) = TEMPLATES.get(&(name.as_str(), args.len())) {
         return written(template, args, function);
     }
@@ -139,6 +142,24 @@ fn written(template: &Expr, args: Vec<Expr>, call: &Function) -> Option<Expr> {
     let walked = VisitMut::visit(&mut written, &mut Fill(&args));
     debug_assert!(walked.is_continue(), "the visitor never breaks");
     around(call, written)
+}
+
+/// `arg_max(x, key) OVER …` and its kin: of the greatest or least pair of a key and a value, the value. Windows have no
+/// aggregates of ordered rows.
+fn extreme_over(name: &str, args: &[Expr], function: &Function) -> Option<Expr> {
+    let [value, key] = args else {
+        return None;
+    };
+    function.over.as_ref()?;
+    let template = match name {
+        "arg_max" | "argmax" | "max_by" => list::GREATEST_PAIR,
+        "arg_min" | "argmin" | "min_by" => list::LEAST_PAIR,
+        _ => return None,
+    };
+    let template = parse_expression(template).ok()?;
+    let pair = written(&template, vec![value.clone(), key.clone()], function)?;
+    let field = Expr::value(Value::SingleQuotedString("value".to_owned()));
+    Some(call("get_field", vec![pair, field]))
 }
 
 /// Puts FILTER, OVER and DISTINCT of a call to the function that it became. None if it became none and the

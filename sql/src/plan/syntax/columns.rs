@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, TableReference};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::planner::ContextProvider as _;
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast::{
@@ -11,9 +12,11 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
+use super::recursive::Typed;
 use crate::dialect::folded;
 use crate::plan::names::Names;
 use crate::plan::query::planner_of;
+use crate::plan::temporal;
 
 /// A column as an expression reads it.
 #[derive(Debug, Clone)]
@@ -105,6 +108,31 @@ impl<'n, 's> Scopes<'n, 's> {
         Some(input_columns(&schema))
     }
 
+    /// The columns of a query with their types. `None` if it cannot be planned by itself.
+    pub(super) fn types_of(&self, query: &Query) -> Option<Vec<Typed>> {
+        let plan = self.planned(query.clone(), None).ok()?;
+        let schema = Arc::clone(plan.schema());
+        // Types do not depend on the zone.
+        let united = temporal::rewrite(plan, "UTC").ok()?;
+        let fields = schema.fields().iter().zip(united.schema().fields());
+        let columns = fields.map(|(planned, united)| Typed {
+            name: planned.name().clone(),
+            planned: planned.data_type().clone(),
+            united: united.data_type().clone(),
+        });
+        Some(columns.collect())
+    }
+
+    /// The name of the common table expression that a query is of, if it may read itself.
+    pub(super) fn recursive_name(&self, query: &Query) -> Option<String> {
+        let [.., parent, _] = self.open.as_slice() else {
+            return None;
+        };
+        let mut places = parent.places.iter().filter(|_| parent.recursive);
+        let (_, alias) = places.find(|(address, _)| std::ptr::eq(*address, query))?;
+        Some(folded(&alias.name))
+    }
+
     /// The schema of `WITH … SELECT item FROM from`.
     fn schema(
         &self,
@@ -112,6 +140,13 @@ impl<'n, 's> Scopes<'n, 's> {
         from: &[TableWithJoins],
         own: Option<&With>,
     ) -> Result<DFSchemaRef, DataFusionError> {
+        let select = select_of(vec![item.clone()], from.to_vec());
+        let plan = self.planned(query_of(None, select), own)?;
+        Ok(Arc::clone(plan.schema()))
+    }
+
+    /// The plan of a query with the common table expressions that are seen here, and `own`.
+    fn planned(&self, mut query: Query, own: Option<&With>) -> Result<LogicalPlan, DataFusionError> {
         let seen = self.open.iter().flat_map(|scope| &scope.seen);
         let ctes: Vec<Cte> = seen
             .chain(own.iter().flat_map(|with| &with.cte_tables))
@@ -124,12 +159,11 @@ impl<'n, 's> Scopes<'n, 's> {
             recursive,
             cte_tables: ctes,
         });
-        let query = query_of(with, select_of(vec![item.clone()], from.to_vec()));
-        let plan = planner_of(self.names).sql_statement_to_plan_with_context(
+        query.with = with;
+        planner_of(self.names).sql_statement_to_plan_with_context(
             sqlparser::ast::Statement::Query(Box::new(query)),
             &mut PlannerContext::new(),
-        )?;
-        Ok(Arc::clone(plan.schema()))
+        )
     }
 
     /// Whether a function is an aggregate.

@@ -12,6 +12,7 @@ mod at_zone;
 mod by_name;
 mod calls;
 mod casts;
+mod collate;
 mod columns;
 mod common;
 mod complement;
@@ -22,6 +23,7 @@ mod groups;
 mod intervals;
 mod lambdas;
 mod order;
+mod recursive;
 mod refused;
 mod repeated;
 mod row_values;
@@ -38,7 +40,10 @@ mod windows;
 use std::ops::ControlFlow;
 
 use datafusion::common::DataFusionError;
-use sqlparser::ast::{Expr, Query, Select, SetExpr, TableFactor, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Expr, Query, Select, SelectFlavor, SelectItem, SetExpr, TableFactor, VisitMut, VisitorMut,
+    WildcardAdditionalOptions,
+};
 
 use super::names::Names;
 use columns::Scopes;
@@ -75,6 +80,9 @@ impl VisitorMut for Selects<'_, '_> {
     type Break = DataFusionError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        let mut selects = Vec::new();
+        selects_of(&mut query.body, &mut selects);
+        selects.into_iter().for_each(all_columns);
         self.scopes.enter(query);
         ControlFlow::Continue(())
     }
@@ -83,6 +91,7 @@ impl VisitorMut for Selects<'_, '_> {
         if let Err(error) = one(query, &self.scopes) {
             return ControlFlow::Break(error);
         }
+        recursive::settle(query, &self.scopes);
         self.scopes.leave(query);
         ControlFlow::Continue(())
     }
@@ -111,7 +120,7 @@ impl VisitorMut for Selects<'_, '_> {
         substrings::rewrite(expr);
         to_json::rewrite(expr);
         windows::mark(expr);
-        match frames::rewrite(expr) {
+        match collate::rewrite(expr).and_then(|()| frames::rewrite(expr)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         }
@@ -125,6 +134,9 @@ fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError
     let mut selects = Vec::new();
     selects_of(&mut query.body, &mut selects);
     for select in selects {
+        for from in &select.from {
+            refused::check_joins(from)?;
+        }
         unnest::not_lateral(select);
         windows::check(select)?;
         semi::rewrite(select);
@@ -140,6 +152,15 @@ fn one(query: &mut Query, scopes: &Scopes<'_, '_>) -> Result<(), DataFusionError
     repeated::hide(query, scopes)?;
     order::settle(query, scopes);
     Ok(())
+}
+
+/// `FROM t` alone is `SELECT * FROM t`.
+fn all_columns(select: &mut Select) {
+    if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
+        let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+        select.projection.push(all);
+        select.flavor = SelectFlavor::Standard;
+    }
 }
 
 /// The selects of a query's own, not those of queries in it.

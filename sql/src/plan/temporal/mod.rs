@@ -65,7 +65,10 @@ fn expressions(node: LogicalPlan, zone: &str) -> Result<Transformed<LogicalPlan>
     let names = NamePreserver::new(&node);
     let node = node.map_expressions(|expr| {
         let name = names.save(&expr);
-        let changed = expr.transform_up(|expr| convert(expr, &schema, zone))?;
+        // Lists below may have other elements than before.
+        let changed = expr
+            .resolve_lambda_variables(&schema)?
+            .transform_data(|expr| expr.transform_up(|expr| convert(expr, &schema, zone)))?;
         Ok(if changed.transformed {
             changed.update_data(|expr| name.restore(expr))
         } else {

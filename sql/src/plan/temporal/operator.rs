@@ -15,7 +15,7 @@ use watershed_storage::functions;
 
 use super::super::types::timestamp;
 use super::intervals::{INTERVAL, scaled};
-use super::kinds::{call, is_interval, is_span, is_text_literal, kind};
+use super::kinds::{call, is_span, is_text_literal, kind};
 use super::zones::has_whole_days;
 
 /// The planners of operators, ours first.
@@ -57,6 +57,7 @@ impl ExprPlanner for Operators {
             BinaryOperator::LtEq => compared(&left, Operator::LtEq, &right, schema),
             BinaryOperator::Gt => compared(&left, Operator::Gt, &right, schema),
             BinaryOperator::GtEq => compared(&left, Operator::GtEq, &right, schema),
+            BinaryOperator::PGOverlap => overlapping(&left, &right, schema)?,
             BinaryOperator::StringConcat => list_with_element(&left, &right, schema)?,
             _ => None,
         };
@@ -96,9 +97,18 @@ fn shifted(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Option
     (op == Operator::Plus && moves(left) && is_date(right)).then(|| binary(left.clone(), op, instant(right)))
 }
 
+/// `list && list`: whether they have an element in common.
+fn overlapping(left: &Expr, right: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    if list_ndims(&left.get_type(schema)?) == 0 || list_ndims(&right.get_type(schema)?) == 0 {
+        return Ok(None);
+    }
+    let function = functions::registered("array_has_any")?;
+    Ok(Some(function.call(vec![left.clone(), right.clone()])))
+}
+
 /// An interval beside a text that stands for one.
 fn compared(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Option<Expr> {
-    let interval = |expr: &Expr| kind(expr, schema).is_some_and(|of| is_interval(&of));
+    let interval = |expr: &Expr| kind(expr, schema).is_some_and(|of| is_span(&of));
     if interval(left) && is_text_literal(right) {
         return Some(binary(left.clone(), op, cast(right.clone(), INTERVAL)));
     }

@@ -1,4 +1,4 @@
-//! Messages of libraries with the names that SQL has for types.
+//! Messages with the names that SQL has for types.
 
 /// Types without parameters. A word of a message that is one of these is taken for it.
 const PLAIN: [(&str, &str); 21] = [
@@ -55,8 +55,8 @@ enum Shown {
 /// Types that nest deeper are left out.
 const DEPTH_MAX: usize = 8;
 
-/// The message with SQL's names of types. What it quotes, such as values, stays.
-pub(crate) fn with_sql_types(message: &str) -> String {
+/// The message with SQL's names of Arrow's types. What it quotes, such as values, stays.
+pub fn with_sql_types(message: &str) -> String {
     written(message, 0)
 }
 
