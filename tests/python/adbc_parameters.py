@@ -197,6 +197,10 @@ def zones(connection):
         [(midnight, local.date())],
         "days in Berlin",
     )
+    # Beside a date, the time of day counts.
+    for value in (datetime.datetime(2023, 12, 31, 23, 30), datetime.datetime(2023, 12, 31, 22, 30, tzinfo=UTC)):
+        sql = "SELECT d = ?, d >= ?, d IN (?) FROM (VALUES (DATE '2023-12-31')) v(d)"
+        equal(rows(connection, sql, (value,) * 3), [(False, False, False)], f"{value!r} beside a date")
     update(connection, "RESET timezone")
 
 

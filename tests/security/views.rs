@@ -61,6 +61,33 @@ fn names_of_common_table_expressions_open_no_table() {
 }
 
 #[test]
+fn a_user_of_a_dropped_owners_name_is_not_the_owner() {
+    let (cluster, mut admin) = secure();
+    payroll(&mut admin);
+    let make = |admin: &mut Session| {
+        for sql in [
+            "CREATE USER ada PASSWORD 'hunter22'",
+            "GRANT SELECT ON hr.pay TO ada",
+            "GRANT CREATE ON SCHEMA hr TO ada",
+        ] {
+            admin.run(sql);
+        }
+    };
+    make(&mut admin);
+    login(&cluster, "ada", "hunter22").run("CREATE VIEW hr.adas AS SELECT who FROM hr.pay WHERE id < 3");
+    admin.run("GRANT SELECT ON hr.adas TO bob");
+    let mut bob = login(&cluster, "bob", "hunter22");
+    assert_eq!(bob.value("SELECT count(*) FROM hr.adas"), "2");
+    admin.run("DROP USER ada");
+    bob.fails("SELECT count(*) FROM hr.adas", "42501");
+    make(&mut admin);
+    bob.fails("SELECT count(*) FROM hr.adas", "42501");
+    login(&cluster, "ada", "hunter22")
+        .run("CREATE OR REPLACE VIEW hr.adas AS SELECT who FROM hr.pay WHERE id < 2");
+    assert_eq!(bob.value("SELECT count(*) FROM hr.adas"), "1");
+}
+
+#[test]
 fn views_have_the_rights_of_their_owners() {
     let (cluster, mut admin) = secure();
     payroll(&mut admin);

@@ -17,6 +17,8 @@ pub struct EntryRecord {
     /// What one must be allowed to read to see it.
     pub tables: Vec<(String, String)>,
     /// A JSON array of the rows; none of an answer that is too large, or not there yet.
+    /// The tables whose rows the result was made of, also behind views, as people call them. `None` while that is not known.
+    pub sources: Option<Vec<String>>,
     pub results: Option<String>,
     pub completed_shards: u64,
     pub total_shards: u64,
@@ -35,6 +37,7 @@ impl ResultCache {
             hash: running.key.to_string(),
             principal: running.principal,
             tables: running.reads,
+            sources: None,
             results: None,
             completed_shards: Counters::get(&running.statement.counters.completed_shards),
             total_shards: Counters::get(&running.statement.counters.total_shards),
@@ -46,6 +49,7 @@ impl ResultCache {
                 hash: key.to_string(),
                 principal: entry.about.principal.clone(),
                 tables: entry.about.reads.clone(),
+                sources: Some(entry.about.tables.clone()),
                 results: entry.json()?,
                 completed_shards: entry.about.shards.saturating_sub(entry.about.missing_shards),
                 total_shards: entry.about.shards,

@@ -76,7 +76,8 @@ fn value_column(number: usize, column: &ArrayRef, wanted: &DataType) -> Result<A
 /// Whether the session's zone decides about a value's conversion.
 fn needs_zone(given: &DataType, wanted: &DataType) -> bool {
     match (given, wanted) {
-        (DataType::Timestamp(_, Some(_)), DataType::Date32) => true,
+        // Beside a date, the time of day counts.
+        (DataType::Timestamp(_, _), DataType::Date32) => true,
         (DataType::Timestamp(_, None) | DataType::Date32, DataType::Timestamp(_, Some(_))) => true,
         (given, DataType::Timestamp(_, Some(_))) => super::wire::plain(given) == DataType::Utf8,
         _ => false,

@@ -14,32 +14,43 @@ use super::rows::{Row, instant, integer, table, text};
 use crate::cache::EntryRecord;
 use crate::engine::Parts;
 
-/// Those that were made of what one may read: one would get the same by asking. Of what reads no table, or depends on who
-/// the user is, one's own; all for an admin.
+/// One's own, made of what one may still read; all for an admin. A result of another user may have been made of a table or
+/// by a view that had the name before, whose rows nobody else may read.
 pub(super) fn provider(parts: &Parts, access: &Access, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
     let mut seen = BTreeSet::new();
     let entries = parts.cache.entries()?.into_iter();
-    // An answer that is found anew is a row once, as it is found.
+    // A result that is computed again is a row once, as it is computed.
     let entries = entries.filter(|entry| may_see(access, entry) && seen.insert(entry.hash.clone()));
-    table(def, entries.map(row).collect())
+    table(def, entries.map(|entry| row(access, entry)).collect())
 }
 
 fn may_see(access: &Access, entry: &EntryRecord) -> bool {
-    let personal = entry.tables.iter().any(|(schema, _)| schema == TEMPORARY_SCHEMA);
-    if personal || entry.tables.is_empty() {
-        return access.owns(&entry.principal);
-    }
-    let mut tables = entry.tables.iter();
-    tables.all(|(schema, name)| access.allows(Privilege::Select, &Scope::object(schema, name)))
+    let may_read = |(schema, name): &(String, String)| {
+        schema == TEMPORARY_SCHEMA || access.allows(Privilege::Select, &Scope::object(schema, name))
+    };
+    access.owns(&entry.principal) && entry.tables.iter().all(may_read)
 }
 
-fn row(entry: EntryRecord) -> Row {
+/// Whether one may read all rows of which a result was made: numbers of shards say which of them a predicate left out.
+fn may_count(access: &Access, entry: &EntryRecord) -> bool {
+    let may_read = |table: &String| {
+        let scope = table.split_once('.');
+        scope.is_some_and(|(schema, name)| access.allows(Privilege::Select, &Scope::object(schema, name)))
+    };
+    let sources = entry.sources.as_ref();
+    access.is_admin() || sources.is_some_and(|sources| sources.iter().all(may_read))
+}
+
+fn row(access: &Access, entry: EntryRecord) -> Row {
+    let may_count = may_count(access, &entry);
     let mut row = Row::from([
         ("query_hash", text(entry.hash)),
-        ("completed_shards", integer(entry.completed_shards)),
-        ("total_shards", integer(entry.total_shards)),
         ("created_at", instant(entry.created_at)),
     ]);
+    if may_count {
+        row.insert("completed_shards", integer(entry.completed_shards));
+        row.insert("total_shards", integer(entry.total_shards));
+    }
     row.extend(entry.results.map(|results| ("results", text(results))));
     row
 }
@@ -71,6 +82,7 @@ mod tests {
                 .iter()
                 .map(|name| ("public".to_owned(), (*name).to_owned()))
                 .collect(),
+            sources: Some(tables.iter().map(|name| format!("public.{name}")).collect()),
             results: None,
             completed_shards: 0,
             total_shards: 0,
@@ -96,7 +108,9 @@ mod tests {
         let ada = || Access::of(&store.current().principals, "ada").unwrap();
         assert!(may_see(&ada(), &entry("ada", &["cdn_logs"])));
         assert!(!may_see(&ada(), &entry("ada", &["cdn_logs", "raw_events"])));
-        assert!(may_see(&ada(), &entry("bob", &["cdn_logs"])));
+        assert!(!may_see(&ada(), &entry("bob", &["cdn_logs"])));
+        assert!(may_count(&ada(), &entry("ada", &["cdn_logs"])));
+        assert!(!may_count(&ada(), &entry("ada", &["raw_events"])));
         assert!(may_see(&ada(), &entry("ada", &[])));
         assert!(!may_see(&ada(), &entry("bob", &[])));
         assert!(may_see(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use watershed_core::error::{Error, Position, Result, SqlState};
 use watershed_core::id::TableId;
@@ -126,6 +127,9 @@ pub struct ViewDef {
     /// Whose rights reading it takes, as they are when it is read. None has all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// When the owner was made: another user of the same name is not the owner. None for one that is no user of the catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_created_at: Option<DateTime<Utc>>,
     /// What its query reads by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<ViewRead>,

@@ -28,6 +28,7 @@ mod power;
 mod principals;
 mod query;
 mod registered;
+mod relations;
 mod routines;
 mod rows;
 mod scans;

@@ -20,6 +20,7 @@ use watershed_storage::guard::Guard;
 
 use super::json::Json;
 use super::power::Power;
+use super::relations::Relations;
 use super::scans::Scans;
 use super::types::Types;
 use super::{PlanContext, information_schema, now, query, scopes, session_words, size, temporal, views};
@@ -40,6 +41,7 @@ pub(super) struct Names<'a> {
     state: &'a SessionState,
     types: Arc<dyn TypePlanner>,
     operators: Vec<Arc<dyn ExprPlanner>>,
+    relations: [Arc<dyn RelationPlanner>; 1],
     /// By schema and name as the statement gives them. An error is told only if the name is used, as
     /// it may be that of a common table expression.
     sources: HashMap<Key, Result<Arc<dyn TableSource>>>,
@@ -63,6 +65,7 @@ impl<'a> Names<'a> {
                 .into_iter()
                 .chain(temporal::operators(context.state))
                 .collect(),
+            relations: [Arc::new(Relations::default())],
             sources: HashMap::new(),
             scans: context.scans,
             principal: context.access.principal(),
@@ -277,7 +280,7 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
-        self.state.relation_planners()
+        &self.relations
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {

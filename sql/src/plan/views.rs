@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use chrono::{DateTime, Utc};
 use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast::Query;
 use watershed_core::error::{Error, Result, SqlState};
@@ -46,6 +47,7 @@ pub(super) async fn create(view: CreateView, context: &PlanContext<'_>) -> Resul
             sql,
             columns: view.columns,
             builtin: false,
+            owner_created_at: owner.as_deref().and_then(|owner| created_at(owner, context)),
             owner,
             reads,
         },
@@ -59,6 +61,15 @@ fn owner(context: &PlanContext<'_>) -> String {
     let name = context.access.principal();
     let user = context.catalog.principals.user(name);
     user.map_or(ADMIN, |_| name).to_owned()
+}
+
+fn created_at(user: &str, context: &PlanContext<'_>) -> Option<DateTime<Utc>> {
+    context.catalog.principals.user(user).map(|user| user.created_at)
+}
+
+/// Whether a user of the owner's name is the owner, and not one who was made after the owner was dropped.
+fn is_owner(def: &ViewDef, user: &str, context: &PlanContext<'_>) -> bool {
+    def.owner_created_at.is_none() || def.owner_created_at == created_at(user, context)
 }
 
 /// What a view's query reads by itself.
@@ -88,8 +99,11 @@ pub(super) fn check_reads(def: &ViewDef, plan: &LogicalPlan, context: &PlanConte
         .with_detail(detail)
         .with_hint("Who may read what the view reads can make it again with CREATE OR REPLACE VIEW.")
     };
-    let access = Access::of(&context.catalog.principals, owner)
-        .map_err(|_| refused("Its owner does not exist any more.".to_owned()))?;
+    let gone = || refused("Its owner does not exist any more.".to_owned());
+    if !is_owner(def, owner, context) {
+        return Err(gone());
+    }
+    let access = Access::of(&context.catalog.principals, owner).map_err(|_| gone())?;
     validate(&access, &context.scans.needs(plan)?)
         .map_err(|_| refused("Its owner may not read what the view reads any more.".to_owned()))?;
     for read in reads_of(plan, context)? {
@@ -116,7 +130,7 @@ pub(super) fn check_reads(def: &ViewDef, plan: &LogicalPlan, context: &PlanConte
 
 /// Whether someone may see a view's text: its owner, and whoever may read what it reads. It says what the view leaves out.
 pub(super) async fn shows_text(def: &ViewDef, context: &PlanContext<'_>, expanding: Expanding<'_>) -> bool {
-    let owns = |owner: &String| context.access.owns(owner);
+    let owns = |owner: &String| context.access.owns(owner) && is_owner(def, owner, context);
     if context.access.is_admin()
         || def.builtin
         || def.schema == TEMPORARY_SCHEMA

@@ -75,9 +75,28 @@ struct Counted {
     backwards: bool,
 }
 
+impl Counted {
+    /// A value that grows with every batch would be copied for as long as memory lasts: it is bounded as values of other
+    /// functions are.
+    fn check_size(&self) -> Result<()> {
+        let (size, most) = (self.inner.size() as u64, batch_limit());
+        if size <= most {
+            return Ok(());
+        }
+        let error = Error::new(
+            SqlState::OutOfMemory,
+            format!("the result of {} takes more than {most} bytes", self.name),
+        );
+        Err(into_datafusion(error.with_hint(
+            "Aggregate fewer or shorter values, or give the process more memory by --memory-limit.",
+        )))
+    }
+}
+
 impl Accumulator for Counted {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.inner.update_batch(values)
+        self.inner.update_batch(values)?;
+        self.check_size()
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -112,7 +131,8 @@ impl Accumulator for Counted {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.inner.merge_batch(states)
+        self.inner.merge_batch(states)?;
+        self.check_size()
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {

@@ -3,8 +3,10 @@
 
 mod buckets;
 mod computed_keys;
+mod dependencies;
 mod distinct;
 mod dynamic_filters;
+mod empty_branches;
 mod filtered;
 mod hidden;
 mod interruptible;
@@ -51,6 +53,7 @@ use crate::windows;
 
 use buckets::Buckets;
 
+pub use dependencies::without_dependencies;
 pub use options::StatementOptions;
 
 /// The largest consumers that an error about memory names.
@@ -225,7 +228,8 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
         tracing::error!(%error, "functions have no bounds");
     }
     let logical = distinct::guarded(joins::guarded(state.optimizers()));
-    let mut logical = repeated_windows::guarded(leaves::guarded(totals::guarded(logical)));
+    let logical = leaves::guarded(totals::guarded(logical));
+    let mut logical = dependencies::guarded(repeated_windows::guarded(empty_branches::guarded(logical)));
     logical.insert(0, Arc::new(LeakproofPredicates));
     logical.push(Arc::new(sort_keys::DistinctSortKeys));
     logical.push(Arc::new(computed_keys::ComputedKeys));

@@ -33,6 +33,7 @@ static VIEWS: LazyLock<Vec<ViewDef>> = LazyLock::new(|| {
             columns: Vec::new(),
             builtin: true,
             owner: None,
+            owner_created_at: None,
             reads: Vec::new(),
         })
         .collect()
