@@ -269,10 +269,10 @@ fn function(found: ScalarFunction, schema: &DFSchema, zone: &str) -> Result<Tran
         let Some(mut of) = kind(arg, schema) else {
             continue;
         };
-        // A bucket's third argument may be a zone, and a part's name is a text as well.
+        // A bucket's third argument may be a zone, and a part's name is a text as well. A text is JSON as it is.
         let text = is_text(&of)
             && !(name == "time_bucket" && *place == 2)
-            && !matches!(name.as_str(), "to_char" | "to_date");
+            && !matches!(name.as_str(), "as_json" | "to_char" | "to_date");
         // A series of dates alone has dates.
         let series = matches!(name.as_str(), "generate_series" | "range");
         let local = is_local(&of)
