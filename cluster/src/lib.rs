@@ -10,6 +10,7 @@
 pub mod channels;
 pub mod control;
 pub mod fault;
+mod parts;
 pub mod session;
 pub mod staged;
 mod yielding;

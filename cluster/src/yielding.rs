@@ -30,6 +30,7 @@ use watershed_core::interrupt::{self, Work};
 use watershed_storage::error::into_datafusion;
 
 use crate::fault::to_others;
+use crate::parts::Parts;
 
 /// A node that has given rows for so long lets others go first.
 const SLICE: Duration = Duration::from_millis(10);
@@ -159,6 +160,7 @@ impl ExecutionPlan for YieldingExec {
             work: interrupt::current(),
             since: None,
             pause: None,
+            parts: None,
         }))
     }
 
@@ -200,6 +202,8 @@ struct Yielding {
     /// When it began to give rows without a pause.
     since: Option<Instant>,
     pause: Option<BoxFuture<'static, ()>>,
+    /// What is left of a large batch.
+    parts: Option<Parts>,
 }
 
 impl Stream for Yielding {
@@ -210,6 +214,10 @@ impl Stream for Yielding {
             ready!(pause.poll_unpin(context));
             self.pause = None;
         }
+        if let Some(part) = self.parts.as_mut().and_then(Iterator::next) {
+            return Poll::Ready(Some(part));
+        }
+        self.parts = None;
         if self.ended {
             return Poll::Ready(None);
         }
@@ -235,6 +243,14 @@ impl Stream for Yielding {
             self.pause = Some(tokio::task::yield_now().boxed());
         }
         let errors = self.errors;
+        if errors == Errors::ForOthers
+            && let Poll::Ready(Some(Ok(batch))) = &next
+            && let Some(mut parts) = Parts::of(batch)?
+        {
+            let first = parts.next();
+            self.parts = Some(parts);
+            return Poll::Ready(first);
+        }
         next.map(|next| next.map(|rows| rows.map_err(|error| errors.told(error))))
     }
 }

@@ -82,8 +82,7 @@ fn a_user_of_a_dropped_owners_name_is_not_the_owner() {
     bob.fails("SELECT count(*) FROM hr.adas", "42501");
     make(&mut admin);
     bob.fails("SELECT count(*) FROM hr.adas", "42501");
-    login(&cluster, "ada", "hunter22")
-        .run("CREATE OR REPLACE VIEW hr.adas AS SELECT who FROM hr.pay WHERE id < 2");
+    admin.run("CREATE OR REPLACE VIEW hr.adas AS SELECT who FROM hr.pay WHERE id < 2");
     assert_eq!(bob.value("SELECT count(*) FROM hr.adas"), "1");
 }
 

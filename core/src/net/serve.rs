@@ -36,6 +36,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Streams that are open when a process is asked to end may take this long.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Bytes that an HTTP connection buffers in each direction: of a request, more than its line and headers may have.
+const HTTP_BUFFER: usize = 256 << 10;
 
 /// A port that is open and not yet served.
 #[derive(Debug)]
@@ -128,7 +130,8 @@ pub(super) async fn serve_http_within(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(headers_timeout);
+        .header_read_timeout(headers_timeout)
+        .max_buf_size(HTTP_BUFFER);
     let connections = TaskTracker::new();
     while let Some(connection) = shutdown.run_until_cancelled(incoming.next()).await {
         let service = router.clone().layer(Extension(ConnectInfo(connection.peer())));

@@ -290,24 +290,34 @@ fn expired(table: &Table, now: Duration, idle_max: Duration) -> Vec<SessionId> {
         .collect()
 }
 
-/// Drops what is idle for too long; where nothing is, what is idle for longest.
+/// Ends the sessions that are idle for too long; where there are none, the one that is idle for longest of the user who has
+/// most of them, so that nobody ends those of others by logging in.
 fn make_room(table: &mut Table, now: Duration, idle_max: Duration) {
     let expired = expired(table, now, idle_max);
-    let oldest = || {
-        table
-            .by_id
-            .iter()
-            .min_by_key(|(_, entry)| entry.used)
-            .map(|(id, _)| *id)
-    };
-    let victims = if expired.is_empty() {
-        oldest().into_iter().collect()
-    } else {
-        expired
+    let victims = match expired.is_empty() {
+        true => oldest_of_most(table).into_iter().collect(),
+        false => expired,
     };
     for id in victims {
         table.remove(id);
     }
+}
+
+fn oldest_of_most(table: &Table) -> Option<SessionId> {
+    let mut of_user: HashMap<&Principal, (usize, Duration, SessionId)> = HashMap::new();
+    for (id, entry) in &table.by_id {
+        let (count, used, oldest) = of_user
+            .entry(&entry.session.principal)
+            .or_insert((0, entry.used, *id));
+        *count += 1;
+        if entry.used < *used {
+            (*used, *oldest) = (entry.used, *id);
+        }
+    }
+    let most = of_user
+        .into_values()
+        .max_by_key(|(count, used, _)| (*count, std::cmp::Reverse(*used)));
+    most.map(|(_, _, oldest)| oldest)
 }
 
 #[cfg(test)]
@@ -360,6 +370,20 @@ mod tests {
         assert_ne!(sessions.open(&SessionKey::new("1"), &principal).id, idle.id);
         assert!(sessions.sweep().is_empty());
         assert_eq!(sessions.len(), 1);
+    }
+
+    #[test]
+    fn logins_of_one_user_end_no_session_of_another() {
+        let clock = Arc::new(ManualClock::default());
+        let sessions = Sessions::new(Arc::clone(&clock) as Arc<dyn Clock>, IDLE_MAX);
+        let idle = sessions.open(&SessionKey::new("a"), &Principal::new("ann"));
+        let bob = Principal::new("bob");
+        for index in 0..=MAX_SESSIONS {
+            clock.advance(Duration::from_millis(1));
+            sessions.open(&SessionKey::new(index.to_string()), &bob);
+        }
+        assert_eq!(sessions.len(), MAX_SESSIONS);
+        assert!(sessions.get(idle.id).is_ok());
     }
 
     #[test]

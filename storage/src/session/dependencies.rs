@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{
     DFSchema, DFSchemaRef, Dependency, FunctionalDependence, FunctionalDependencies, Result,
 };
@@ -16,10 +16,12 @@ use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
 /// The rules that read functional dependencies.
-const READERS: [&str; 3] = [
+const READERS: [&str; 4] = [
     "eliminate_join",
     "replace_distinct_aggregate",
     "optimize_projections",
+    // It drops keys of ORDER BY that depend on earlier ones.
+    "eliminate_duplicated_expr",
 ];
 
 /// The rules, with true dependencies for those that read any.

@@ -23,7 +23,7 @@ use watershed_core::interrupt;
 use super::call::Call;
 use super::long::LongCall;
 use super::rules::Rule;
-use super::{guarded, sizes};
+use super::{guarded, refused, sizes};
 use crate::error::into_datafusion;
 use crate::functions::elements;
 
@@ -100,7 +100,8 @@ impl Guarded {
     }
 
     fn call(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.inner.inner().invoke_with_args(args)
+        let result = self.inner.inner().invoke_with_args(args);
+        result.map_err(|error| refused::of_types(self.inner.name(), error))
     }
 
     fn long_call(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

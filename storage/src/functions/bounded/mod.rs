@@ -7,6 +7,7 @@
 mod call;
 mod guarded;
 mod long;
+mod refused;
 mod rules;
 mod sizes;
 #[cfg(test)]

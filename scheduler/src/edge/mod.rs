@@ -4,6 +4,8 @@
 //! is still so, and hears 304 without the query being run. Nobody is told to keep it unasked, so that what a
 //! proxy or a CDN gives is never older than what the scheduler would.
 
+mod unread;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,6 @@ use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, JsonArray, NullableEncoder};
 use axum::Router;
-use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, VARY};
@@ -27,6 +28,8 @@ use futures::TryStreamExt;
 use serde::Deserialize;
 use watershed_core::net::Peer;
 use watershed_core::{Error, Result, SqlState, duration};
+
+use unread::Bodies;
 
 use crate::cache::{Key, Layer};
 use crate::engine::{Engine, Session};
@@ -48,6 +51,7 @@ struct Asked {
 /// The route, for the scheduler's HTTP port on that address.
 pub(crate) fn router(engine: Engine, address: IpAddr) -> Router {
     let port = Port {
+        bodies: Bodies::new(engine.parts().stall_timeout),
         engine,
         on_loopback: address.is_loopback(),
     };
@@ -57,6 +61,7 @@ pub(crate) fn router(engine: Engine, address: IpAddr) -> Router {
 #[derive(Clone)]
 struct Port {
     engine: Engine,
+    bodies: Bodies,
     on_loopback: bool,
 }
 
@@ -76,7 +81,7 @@ async fn results(
         })
     });
     let result = match asked {
-        Ok(Query(asked)) => Box::pin(answer(&port.engine, &asked, &headers, peer.address)).await,
+        Ok(Query(asked)) => Box::pin(answer(&port, &asked, &headers, peer.address)).await,
         Err(error) => Err(error),
     };
     match result {
@@ -110,12 +115,8 @@ fn check_host(port: &Port, headers: &HeaderMap) -> Result<()> {
     .with_hint("Use its address or localhost, or let users log in: --require-login."))
 }
 
-async fn answer(
-    engine: &Engine,
-    asked: &Asked,
-    headers: &HeaderMap,
-    peer: Option<IpAddr>,
-) -> Result<Response> {
+async fn answer(port: &Port, asked: &Asked, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Response> {
+    let engine = &port.engine;
     let sql = asked.sql.as_deref().ok_or_else(|| {
         Error::new(SqlState::InvalidParameterValue, "nothing is asked for")
             .with_hint("Put a query into the parameter sql: GET /v1/results?sql=SELECT%201")
@@ -150,12 +151,12 @@ async fn answer(
         // Rows of a later version must not go under an earlier one's name.
         if is_same {
             let kept = keeping(&login.principal, key.as_ref(), edge, asked)?;
-            return Ok((StatusCode::OK, kept, Body::from(body)).into_response());
+            return Ok((StatusCode::OK, kept, port.bodies.body(body)?).into_response());
         }
     }
     let body = rows(engine, &session, sql).await?;
     let kept = keeping(&login.principal, None, edge, asked)?;
-    Ok((StatusCode::OK, kept, Body::from(body)).into_response())
+    Ok((StatusCode::OK, kept, port.bodies.body(body)?).into_response())
 }
 
 /// The rows as a JSON array of objects.
