@@ -75,7 +75,8 @@ mod tests {
 
     fn batch(rows: i64, length: usize) -> RecordBatch {
         let numbers = Arc::new(Int64Array::from_iter_values(0..rows)) as ArrayRef;
-        let texts = StringArray::from_iter_values((0..rows).map(|row| format!("{row:length$}")));
+        let texts =
+            StringArray::from_iter_values((0..rows).map(|row| format!("{row}{}", "x".repeat(length))));
         RecordBatch::try_from_iter([("n", numbers), ("t", Arc::new(texts) as ArrayRef)]).unwrap()
     }
 
