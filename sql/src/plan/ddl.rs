@@ -211,17 +211,12 @@ fn check_columns(columns: &[Column]) -> Result<()> {
 
 /// Tables are stored in Delta's form, whose names of columns differ by more than case.
 fn check_case(columns: &[Column]) -> Result<()> {
-    for (index, column) in columns.iter().enumerate() {
-        let same = |other: &&Column| other.name.to_lowercase() == column.name.to_lowercase();
-        if let Some(other) = columns[..index].iter().find(same) {
-            return Err(Error::new(
-                SqlState::DuplicateColumn,
-                format!(
-                    "columns \"{}\" and \"{}\" differ by case alone",
-                    other.name, column.name
-                ),
-            )
-            .with_hint("Names of stored columns differ by more than case: give one another name."));
+    for (index, Column { name, .. }) in columns.iter().enumerate() {
+        let mut before = columns[..index].iter().map(|column| &column.name);
+        if let Some(other) = before.find(|other| other.to_lowercase() == name.to_lowercase()) {
+            let message = format!("columns \"{other}\" and \"{name}\" differ by case alone");
+            let error = Error::new(SqlState::DuplicateColumn, message);
+            return Err(error.with_hint("Names of stored columns differ by more than case."));
         }
     }
     Ok(())
