@@ -1,5 +1,5 @@
-//! Large batches in parts, before they go to another process: a batch has a number of rows, however many bytes these have, and a
-//! connection holds at least one batch whole on both sides.
+//! Division of large batches, before they are sent to another process: the size of a batch is a number of rows, however many
+//! bytes a row has, and both ends of a connection hold at least one batch in memory.
 
 use arrow::compute::take_record_batch;
 use datafusion::arrow;
@@ -7,7 +7,7 @@ use datafusion::arrow::array::{Array, RecordBatch, UInt32Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 
-/// A batch of more bytes is divided.
+/// The size in bytes above which a batch is divided.
 const MOST: usize = 8 << 20;
 
 /// What is left of a batch that is handed on in parts.
@@ -24,7 +24,10 @@ impl Parts {
         // Counts buffers whole, also those that other batches share.
         if batch.get_array_memory_size() <= MOST
             || batch.num_rows() < 2
-            || batch.columns().iter().any(is_view)
+            || batch
+                .columns()
+                .iter()
+                .any(|column| shares_values(column.data_type()))
         {
             return Ok(None);
         }
@@ -56,20 +59,32 @@ impl Iterator for Parts {
     }
 }
 
-/// The values of views are in buffers that all parts would hold.
-fn is_view(column: &arrow::array::ArrayRef) -> bool {
-    matches!(
-        column.data_type(),
-        DataType::Utf8View | DataType::BinaryView | DataType::ListView(_) | DataType::LargeListView(_)
-    )
+/// Whether the rows of a type refer to values that every part would hold, so that parts are no smaller.
+fn shares_values(kind: &DataType) -> bool {
+    use DataType as Type;
+    match kind {
+        Type::Utf8View
+        | Type::BinaryView
+        | Type::ListView(_)
+        | Type::LargeListView(_)
+        | Type::Dictionary(_, _)
+        | Type::RunEndEncoded(_, _)
+        | Type::Union(_, _) => true,
+        Type::List(item) | Type::LargeList(item) | Type::FixedSizeList(item, _) | Type::Map(item, _) => {
+            shares_values(item.data_type())
+        }
+        Type::Struct(fields) => fields.iter().any(|field| shares_values(field.data_type())),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray};
+    use datafusion::arrow::array::{ArrayRef, DictionaryArray, Int64Array, StringArray};
     use datafusion::arrow::compute::concat_batches;
+    use datafusion::arrow::datatypes::Int32Type;
 
     use super::*;
 
@@ -86,6 +101,11 @@ mod tests {
         assert!(Parts::of(&batch(1, 20 << 20)).unwrap().is_none());
         // A small part of a large batch is not one.
         assert!(Parts::of(&batch(8192, 10_000).slice(7, 20)).unwrap().is_none());
+        let names: DictionaryArray<Int32Type> = ["a", "b"].into_iter().cycle().take(8192).collect();
+        let mut columns = batch(8192, 10_000).columns().to_vec();
+        columns.push(Arc::new(names));
+        let shared = RecordBatch::try_from_iter(["n", "t", "d"].into_iter().zip(columns)).unwrap();
+        assert!(Parts::of(&shared).unwrap().is_none());
         for (rows, length) in [(8192, 10_000), (3, 20 << 20), (2, 5 << 20)] {
             let whole = batch(rows, length);
             let parts: Vec<RecordBatch> = Parts::of(&whole)

@@ -214,8 +214,9 @@ impl Stream for Yielding {
             ready!(pause.poll_unpin(context));
             self.pause = None;
         }
+        let errors = self.errors;
         if let Some(part) = self.parts.as_mut().and_then(Iterator::next) {
-            return Poll::Ready(Some(part));
+            return Poll::Ready(Some(part.map_err(|error| errors.told(error))));
         }
         self.parts = None;
         if self.ended {
@@ -242,14 +243,13 @@ impl Stream for Yielding {
             // Tokio's own lets it look at connections first: word of an end comes over them.
             self.pause = Some(tokio::task::yield_now().boxed());
         }
-        let errors = self.errors;
         if errors == Errors::ForOthers
             && let Poll::Ready(Some(Ok(batch))) = &next
-            && let Some(mut parts) = Parts::of(batch)?
+            && let Some(mut parts) = Parts::of(batch).map_err(|error| errors.told(error))?
         {
             let first = parts.next();
             self.parts = Some(parts);
-            return Poll::Ready(first);
+            return Poll::Ready(first.map(|part| part.map_err(|error| errors.told(error))));
         }
         next.map(|next| next.map(|rows| rows.map_err(|error| errors.told(error))))
     }

@@ -17,7 +17,7 @@ pub struct EntryRecord {
     /// What one must be allowed to read to see it.
     pub tables: Vec<(String, String)>,
     /// A JSON array of the rows; none of an answer that is too large, or not there yet.
-    /// The tables whose rows the result was made of, also behind views, as people call them. `None` while that is not known.
+    /// The source tables of the result, those behind views included, as `schema.name`. `None` while the query runs.
     pub sources: Option<Vec<String>>,
     pub results: Option<String>,
     pub completed_shards: u64,

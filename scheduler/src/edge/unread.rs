@@ -1,5 +1,5 @@
-//! Bodies of responses that clients have not read yet: their bytes are bounded in all, and a body of which nothing is read for
-//! the stall timeout is given up.
+//! Bodies of HTTP responses that clients have not read yet. Their total size is bounded, and a body from which the client reads
+//! nothing for the stall timeout is dropped.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use watershed_core::{Error, Result, SqlState};
 
-/// A body of so many bytes is sent at once and not counted.
+/// The size of a chunk in bytes. A body that is no larger has one chunk, and does not count towards the bound.
 const CHUNK: usize = 64 << 10;
-/// The bytes of all bodies that are not read.
+/// The bound of all unread bodies together, in bytes.
 const MOST: usize = 128 << 20;
 
 /// The bodies of a port.
@@ -41,7 +41,7 @@ impl Bodies {
         }
     }
 
-    /// A body of these bytes, refused where clients read too slowly.
+    /// A body of these bytes; an error if the unread bodies are at their bound.
     pub(super) fn body(&self, bytes: Vec<u8>) -> Result<Body> {
         match bytes.len() {
             0..=CHUNK => Ok(Body::from(bytes)),
@@ -75,7 +75,7 @@ impl Bodies {
 }
 
 impl Unread {
-    /// Frees the body if nothing was read since there were `before` chunks.
+    /// Drops the body if the number of chunks read is still `before`.
     fn goes_on(&self, before: &mut u64) -> bool {
         let read = self.read.load(Ordering::Relaxed);
         let goes_on = read != std::mem::replace(before, read);
@@ -100,7 +100,7 @@ impl Unread {
     }
 }
 
-/// Frees a body of which no chunk is read within the time.
+/// Drops a body when no chunk of it was read for the stall timeout.
 async fn give_up(unread: Weak<Unread>, stall_timeout: Duration) {
     let mut before = 0;
     loop {

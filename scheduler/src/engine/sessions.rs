@@ -290,8 +290,8 @@ fn expired(table: &Table, now: Duration, idle_max: Duration) -> Vec<SessionId> {
         .collect()
 }
 
-/// Ends the sessions that are idle for too long; where there are none, the one that is idle for longest of the user who has
-/// most of them, so that nobody ends those of others by logging in.
+/// Ends the sessions that have exceeded the idle timeout. If there are none, ends the longest idle session of the user with the
+/// most sessions, so that the logins of one user do not end the sessions of another.
 fn make_room(table: &mut Table, now: Duration, idle_max: Duration) {
     let expired = expired(table, now, idle_max);
     let victims = match expired.is_empty() {

@@ -14,8 +14,8 @@ use super::rows::{Row, instant, integer, table, text};
 use crate::cache::EntryRecord;
 use crate::engine::Parts;
 
-/// One's own, made of what one may still read; all for an admin. A result of another user may have been made of a table or
-/// by a view that had the name before, whose rows nobody else may read.
+/// The user's own results over tables that the user may still read; all results for an admin. A result of another user may come
+/// from a dropped table or an older definition of a view with the same name, whose rows this user has no privilege to read.
 pub(super) fn provider(parts: &Parts, access: &Access, def: &LiveDef) -> Result<Arc<dyn TableProvider>> {
     let mut seen = BTreeSet::new();
     let entries = parts.cache.entries()?.into_iter();
@@ -31,7 +31,7 @@ fn may_see(access: &Access, entry: &EntryRecord) -> bool {
     access.owns(&entry.principal) && entry.tables.iter().all(may_read)
 }
 
-/// Whether one may read all rows of which a result was made: numbers of shards say which of them a predicate left out.
+/// Whether the user may read all source tables of a result: the number of shards reveals what a predicate pruned.
 fn may_count(access: &Access, entry: &EntryRecord) -> bool {
     let may_read = |table: &String| {
         let scope = table.split_once('.');

@@ -127,7 +127,7 @@ pub struct ViewDef {
     /// Whose rights reading it takes, as they are when it is read. None has all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// When the owner was made: another user of the same name is not the owner. None for one that is no user of the catalog.
+    /// When the owner was created: a later user of the same name is not the owner. None if the owner is no user of the catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_created_at: Option<DateTime<Utc>>,
     /// What its query reads by itself.

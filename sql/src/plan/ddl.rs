@@ -1,6 +1,8 @@
 //! `CREATE`, `DROP`, `ALTER`: definitions checked as far as the statement itself tells. What depends
 //! on other objects the catalog checks when it is applied.
 
+use std::collections::HashMap;
+
 use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast::Query;
 use watershed_core::error::{Error, Result, SqlState, nearest};
@@ -211,9 +213,9 @@ fn check_columns(columns: &[Column]) -> Result<()> {
 
 /// Tables are stored in Delta's form, whose names of columns differ by more than case.
 fn check_case(columns: &[Column]) -> Result<()> {
-    for (index, Column { name, .. }) in columns.iter().enumerate() {
-        let mut before = columns[..index].iter().map(|column| &column.name);
-        if let Some(other) = before.find(|other| other.to_lowercase() == name.to_lowercase()) {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    for Column { name, .. } in columns {
+        if let Some(other) = seen.insert(name.to_lowercase(), name) {
             let message = format!("columns \"{other}\" and \"{name}\" differ by case alone");
             let error = Error::new(SqlState::DuplicateColumn, message);
             return Err(error.with_hint("Names of stored columns differ by more than case."));

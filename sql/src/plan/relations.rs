@@ -10,10 +10,11 @@ use datafusion::logical_expr::planner::{
 use sqlparser::ast::TableFactor;
 use watershed_storage::session::without_dependencies;
 
-/// Plans one statement. DataFusion's own planner, which does the work, passes by here again.
+/// The relation planner of one statement. It has DataFusion's planner plan a relation, which offers the relation to it again.
 #[derive(Debug, Default)]
 pub(super) struct Relations {
-    returning: AtomicBool,
+    /// Whether the next relation is one that this planner has passed on.
+    passed_on: AtomicBool,
 }
 
 impl RelationPlanner for Relations {
@@ -22,10 +23,10 @@ impl RelationPlanner for Relations {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
-        if self.returning.swap(false, Ordering::Relaxed) {
+        if self.passed_on.swap(false, Ordering::Relaxed) {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         }
-        self.returning.store(true, Ordering::Relaxed);
+        self.passed_on.store(true, Ordering::Relaxed);
         let plan = without_dependencies(context.plan(relation)?)?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(
             plan, None,

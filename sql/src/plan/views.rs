@@ -67,7 +67,7 @@ fn created_at(user: &str, context: &PlanContext<'_>) -> Option<DateTime<Utc>> {
     context.catalog.principals.user(user).map(|user| user.created_at)
 }
 
-/// Whether a user of the owner's name is the owner, and not one who was made after the owner was dropped.
+/// Whether the user with the owner's name is the owner, and not a user created after the owner was dropped.
 fn is_owner(def: &ViewDef, user: &str, context: &PlanContext<'_>) -> bool {
     def.owner_created_at.is_none() || def.owner_created_at == created_at(user, context)
 }

@@ -11,53 +11,34 @@ use datafusion::common::{
 };
 use datafusion::logical_expr::utils::grouping_set_expr_count;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::OptimizerConfig;
 
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+use super::guards::{Guard, Rule};
 
-/// The rules that read functional dependencies.
-const READERS: [&str; 4] = [
-    "eliminate_join",
-    "replace_distinct_aggregate",
-    "optimize_projections",
-    // It drops keys of ORDER BY that depend on earlier ones.
-    "eliminate_duplicated_expr",
-];
+/// Of the rules that read functional dependencies.
+pub(super) const GUARD: Guard = Guard {
+    rules: &[
+        "eliminate_join",
+        "replace_distinct_aggregate",
+        "optimize_projections",
+        // It drops keys of ORDER BY that depend on earlier ones.
+        "eliminate_duplicated_expr",
+    ],
+    rewrite,
+};
 
-/// The rules, with true dependencies for those that read any.
-pub(super) fn guarded(rules: Vec<Rule>) -> Vec<Rule> {
-    let guard = |rule: Rule| match READERS.contains(&rule.name()) {
-        true => Arc::new(Guarded(rule)) as Rule,
-        false => rule,
-    };
-    rules.into_iter().map(guard).collect()
-}
-
-#[derive(Debug)]
-struct Guarded(Rule);
-
-impl OptimizerRule for Guarded {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        // Rules that see one node at a time read dependencies at these.
-        let reads =
-            self.apply_order().is_none() || matches!(plan, LogicalPlan::Distinct(_) | LogicalPlan::Sort(_));
-        match reads {
-            true => self.0.rewrite(with_true_dependencies(plan)?, config),
-            false => self.0.rewrite(plan, config),
-        }
+fn rewrite(rule: &Rule, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    // Rules that see one node at a time read dependencies at these.
+    let reads =
+        rule.apply_order().is_none() || matches!(plan, LogicalPlan::Distinct(_) | LogicalPlan::Sort(_));
+    match reads {
+        true => rule.rewrite(with_true_dependencies(plan)?, config),
+        false => rule.rewrite(plan, config),
     }
 }
 
-/// The relation of a query without functional dependencies: the planner adds columns that depend on those of GROUP BY to
-/// them, whereas in SQL they are an error.
+/// A relation of FROM without functional dependencies: DataFusion's planner adds columns that depend on the keys of GROUP BY to
+/// the keys, whereas SQL has an error for them.
 pub fn without_dependencies(plan: LogicalPlan) -> Result<LogicalPlan> {
     if plan.schema().functional_dependencies().is_empty() {
         return Ok(plan);

@@ -6,36 +6,19 @@ use std::sync::Arc;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, Projection, Union};
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::OptimizerConfig;
 
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+use super::guards::{Guard, Rule};
 
-/// The rules, with that of empty relations kept from unions.
-pub(super) fn guarded(rules: Vec<Rule>) -> Vec<Rule> {
-    let guard = |rule: Rule| match rule.name() {
-        "propagate_empty_relation" => Arc::new(Guarded(rule)) as Rule,
-        _ => rule,
-    };
-    rules.into_iter().map(guard).collect()
-}
+pub(super) const GUARD: Guard = Guard {
+    rules: &["propagate_empty_relation"],
+    rewrite,
+};
 
-#[derive(Debug)]
-struct Guarded(Rule);
-
-impl OptimizerRule for Guarded {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        match plan {
-            LogicalPlan::Union(union) => without_empty(union),
-            other => self.0.rewrite(other, config),
-        }
+fn rewrite(rule: &Rule, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    match plan {
+        LogicalPlan::Union(union) => without_empty(union),
+        other => rule.rewrite(other, config),
     }
 }
 

@@ -9,84 +9,64 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{NullEquality, Result, Spans};
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, Subquery, lit};
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::OptimizerConfig;
 
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+use super::guards::{Guard, Rule};
 
-/// The rules that move keys between joins.
-const GUARDED: [&str; 2] = ["eliminate_cross_join", "extract_equijoin_predicate"];
+/// Of the rules that move keys between joins.
+pub(super) const GUARD: Guard = Guard {
+    rules: &["eliminate_cross_join", "extract_equijoin_predicate"],
+    rewrite,
+};
+
 /// Marks the nodes that hide a join.
 const HIDDEN: &str = "__hidden";
 
-/// The rules, with those that move keys between joins kept from joins that compare NULLs as equal.
-pub(super) fn guarded(rules: &[Rule]) -> Vec<Rule> {
-    rules
-        .iter()
-        .map(|rule| match GUARDED.contains(&rule.name()) {
-            true => Arc::new(Guarded(Arc::clone(rule))) as Rule,
-            false => Arc::clone(rule),
+fn rewrite(rule: &Rule, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    if rule.apply_order().is_some() {
+        // The rule sees one node at a time.
+        return match &plan {
+            LogicalPlan::Join(join) if compares_nulls(join) => Ok(Transformed::no(plan)),
+            _ => rule.rewrite(plan, config),
+        };
+    }
+    let mut any = false;
+    plan.apply(|node| {
+        any = any || matches!(node, LogicalPlan::Join(join) if compares_nulls(join));
+        Ok(match any {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
         })
-        .collect()
-}
-
-#[derive(Debug)]
-struct Guarded(Rule);
-
-impl OptimizerRule for Guarded {
-    fn name(&self) -> &str {
-        self.0.name()
+    })?;
+    if !any {
+        return rule.rewrite(plan, config);
     }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        if self.apply_order().is_some() {
-            // The rule sees one node at a time.
-            return match &plan {
-                LogicalPlan::Join(join) if compares_nulls(join) => Ok(Transformed::no(plan)),
-                _ => self.0.rewrite(plan, config),
+    // The rule takes joins that follow each other together: a node between them keeps them apart.
+    let apart = plan.transform_up(|node| match node {
+        LogicalPlan::Join(join) if compares_nulls(&join) => {
+            let join = Join {
+                left: Arc::new(hidden(join.left)),
+                right: Arc::new(hidden(join.right)),
+                ..join
             };
+            Ok(Transformed::yes(hidden(Arc::new(LogicalPlan::Join(join)))))
         }
-        let mut any = false;
-        plan.apply(|node| {
-            any = any || matches!(node, LogicalPlan::Join(join) if compares_nulls(join));
-            Ok(match any {
-                true => TreeNodeRecursion::Stop,
-                false => TreeNodeRecursion::Continue,
-            })
-        })?;
-        if !any {
-            return self.0.rewrite(plan, config);
-        }
-        // The rule takes joins that follow each other together: a node between them keeps them apart.
-        let apart = plan.transform_up(|node| match node {
-            LogicalPlan::Join(join) if compares_nulls(&join) => {
-                let join = Join {
-                    left: Arc::new(hidden(join.left)),
-                    right: Arc::new(hidden(join.right)),
-                    ..join
-                };
-                Ok(Transformed::yes(hidden(Arc::new(LogicalPlan::Join(join)))))
+        other => Ok(Transformed::no(other)),
+    })?;
+    let rewritten = rule.rewrite(apart.data, config)?;
+    let changed = rewritten.transformed;
+    let shown = rewritten.data.transform_up(|node| {
+        Ok(match node {
+            LogicalPlan::Subquery(subquery) if is_hidden(&subquery) => {
+                Transformed::yes(Arc::unwrap_or_clone(subquery.subquery))
             }
-            other => Ok(Transformed::no(other)),
-        })?;
-        let rewritten = self.0.rewrite(apart.data, config)?;
-        let changed = rewritten.transformed;
-        let shown = rewritten.data.transform_up(|node| {
-            Ok(match node {
-                LogicalPlan::Subquery(subquery) if is_hidden(&subquery) => {
-                    Transformed::yes(Arc::unwrap_or_clone(subquery.subquery))
-                }
-                other => Transformed::no(other),
-            })
-        })?;
-        Ok(match changed {
-            true => Transformed::yes(shown.data),
-            false => Transformed::no(shown.data),
+            other => Transformed::no(other),
         })
-    }
+    })?;
+    Ok(match changed {
+        true => Transformed::yes(shown.data),
+        false => Transformed::no(shown.data),
+    })
 }
 
 fn compares_nulls(join: &Join) -> bool {

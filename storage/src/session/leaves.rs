@@ -4,45 +4,22 @@
 //! t.n AS m, s FROM t …)`), which then has no schema (`extract_leaf_expressions.rs` of `datafusion-optimizer` 55; no issue
 //! is known upstream). The access stays where it is then.
 
-use std::sync::Arc;
-
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::OptimizerConfig;
 
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+use super::guards::{Guard, Rule};
 
-const GUARDED: [&str; 2] = ["extract_leaf_expressions", "push_down_leaf_projections"];
+pub(super) const GUARD: Guard = Guard {
+    rules: &["extract_leaf_expressions", "push_down_leaf_projections"],
+    rewrite,
+};
 
-/// The rules, with these guarded.
-pub(super) fn guarded(rules: Vec<Rule>) -> Vec<Rule> {
-    rules
-        .into_iter()
-        .map(|rule| match GUARDED.contains(&rule.name()) {
-            true => Arc::new(WherePossible(rule)) as Rule,
-            false => rule,
-        })
-        .collect()
-}
-
-#[derive(Debug)]
-struct WherePossible(Rule);
-
-impl OptimizerRule for WherePossible {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        match self.0.rewrite(plan.clone(), config) {
-            Err(error) if is_of_schema(&error) => Ok(Transformed::no(plan)),
-            rewritten => rewritten,
-        }
+fn rewrite(rule: &Rule, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    match rule.rewrite(plan.clone(), config) {
+        Err(error) if is_of_schema(&error) => Ok(Transformed::no(plan)),
+        rewritten => rewritten,
     }
 }
 

@@ -8,6 +8,7 @@ mod distinct;
 mod dynamic_filters;
 mod empty_branches;
 mod filtered;
+mod guards;
 mod hidden;
 mod interruptible;
 mod joins;
@@ -227,9 +228,7 @@ static TEMPLATE: LazyLock<SessionState> = LazyLock::new(|| {
     if let Err(error) = functions::bounded::guard(&mut state) {
         tracing::error!(%error, "functions have no bounds");
     }
-    let logical = distinct::guarded(joins::guarded(state.optimizers()));
-    let logical = leaves::guarded(totals::guarded(logical));
-    let mut logical = dependencies::guarded(repeated_windows::guarded(empty_branches::guarded(logical)));
+    let mut logical = repeated_windows::guarded(guards::guarded(state.optimizers()));
     logical.insert(0, Arc::new(LeakproofPredicates));
     logical.push(Arc::new(sort_keys::DistinctSortKeys));
     logical.push(Arc::new(computed_keys::ComputedKeys));

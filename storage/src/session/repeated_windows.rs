@@ -9,7 +9,7 @@ use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, Window};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+use super::guards::Rule;
 
 /// The rules, with repeated window expressions computed once before common expressions are sought.
 pub(super) fn guarded(rules: Vec<Rule>) -> Vec<Rule> {

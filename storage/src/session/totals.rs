@@ -4,47 +4,26 @@
 //! so every predicate without columns that is not folded to a constant yet. An aggregate without keys, or with an empty
 //! grouping set, then gives a row that the predicate was to remove. No issue is known upstream.
 
-use std::sync::Arc;
-
 use datafusion::common::Result;
 use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Aggregate, Expr, GroupingSet, LogicalPlan};
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::OptimizerConfig;
 
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+use super::guards::{Guard, Rule};
 
-const GUARDED: &str = "push_down_filter";
+pub(super) const GUARD: Guard = Guard {
+    rules: &["push_down_filter"],
+    rewrite,
+};
 
-/// The rules, with the one that moves predicates kept from such aggregates.
-pub(super) fn guarded(rules: Vec<Rule>) -> Vec<Rule> {
-    let guard = |rule: Rule| match rule.name() == GUARDED {
-        true => Arc::new(Guarded(rule)) as Rule,
-        false => rule,
-    };
-    rules.into_iter().map(guard).collect()
-}
-
-#[derive(Debug)]
-struct Guarded(Rule);
-
-impl OptimizerRule for Guarded {
-    fn name(&self) -> &str {
-        self.0.name()
+fn rewrite(rule: &Rule, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    if let LogicalPlan::Filter(filter) = &plan
+        && let LogicalPlan::Aggregate(aggregate) = filter.input.as_ref()
+        && has_total(aggregate)
+    {
+        return Ok(Transformed::no(plan));
     }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        if let LogicalPlan::Filter(filter) = &plan
-            && let LogicalPlan::Aggregate(aggregate) = filter.input.as_ref()
-            && has_total(aggregate)
-        {
-            return Ok(Transformed::no(plan));
-        }
-        self.0.rewrite(plan, config)
-    }
+    rule.rewrite(plan, config)
 }
 
 /// Whether an aggregate gives a row over no rows.

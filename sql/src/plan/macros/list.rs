@@ -159,6 +159,7 @@ pub(super) const TEMPLATES: [(&str, usize, &str); 66] = [
     ),
 ];
 
+/// The greatest and the least key of a frame, with their values: `arg_max` and `arg_min` as window functions.
 pub(super) const GREATEST_PAIR: &str =
     "max(named_struct('key', $2, 'value', $1)) FILTER (WHERE $1 IS NOT NULL AND $2 IS NOT NULL)";
 pub(super) const LEAST_PAIR: &str =
